@@ -1,0 +1,5 @@
+"""Bricks that two or more papers share.
+
+    images      what counts as a picture, and the one way to make it grey
+    keypoints   a set of keypoints as plain arrays, and its OpenCV form
+"""

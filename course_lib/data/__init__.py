@@ -1,0 +1,4 @@
+"""Pictures: where they come from.
+
+    photos   the real photographs of the course, offline, and your own
+"""
