@@ -1,0 +1,10 @@
+"""Pictures that answer a slider, and leave a picture behind. It knows no paper.
+
+    images       pictures and figures with alternative text
+    matches      keypoints and matches, drawn fast
+    curves       curves with their controls
+    widgets      live: sliders that redraw a picture; scrubber: frames under a slider
+    picker       click a keypoint and see what is behind it
+    photo_input  a photograph of the course, a file of your own, or the webcam
+    source       the library's own source, shown in a lesson
+"""

@@ -1,0 +1,148 @@
+"""The plan of the house holds: floors, tables of contents, sizes, imports that cost nothing."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import course_lib
+from course_lib.doctor import ROOT
+
+HOUSE = Path(course_lib.__file__).parent
+FLOORS = {
+    "blocks": 0,
+    "backbones": 1,
+    "data": 1,
+    "world": 1,
+    "features": 2,
+    "selfsup": 2,
+    "vision_language": 2,
+    "detection": 2,
+    "train": 2,
+    "evaluate": 2,
+    "show": 2,
+    "exercises": 3,
+    "classroom": 3,
+}
+PAPERS = {"features", "selfsup", "vision_language", "detection"}
+PROTOCOL = {"train", "evaluate", "show"}
+TOOLS = {"cli", "doctor", "lab", "lessons"}  # stand beside the house; no room may import them
+SOURCES = sorted(p for p in HOUSE.rglob("*.py"))
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Rooms of course_lib that a file imports, wherever in the file the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute here"
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "course_lib" and len(parts) > 1:
+                found.add(parts[1])
+    return found & (FLOORS.keys() | TOOLS)
+
+
+def may_import(room: str, other: str) -> bool:
+    """The rule of the floors, with the two exceptions that the plan names."""
+    if other in TOOLS:
+        return False
+    if room == other or (room, other) == ("detection", "vision_language"):
+        return True
+    return FLOORS[other] < FLOORS[room]
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent != HOUSE], ids=lambda p: p.stem)
+def test_imports_point_down(path: Path) -> None:
+    room = path.relative_to(HOUSE).parts[0]
+    wrong = {other for other in imported_rooms(path) if not may_import(room, other)}
+    assert not wrong, f"{room}/{path.name} imports {wrong}, which is not on a floor below"
+
+
+def test_the_rule_itself_can_fail() -> None:
+    assert not may_import("features", "evaluate")
+    assert not may_import("evaluate", "features")
+    assert not may_import("blocks", "data")
+    assert not may_import("show", "lessons")
+    assert may_import("exercises", "features")
+
+
+@pytest.mark.parametrize(
+    "room", [p for p in HOUSE.iterdir() if p.name in FLOORS], ids=lambda p: p.name
+)
+def test_a_rooms_init_is_its_table_of_contents(room: Path) -> None:
+    tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+    assert len(tree.body) == 1, f"{room.name}/__init__.py holds its docstring only"
+    listed = re.findall(r"^    (\w+)  ", ast.get_docstring(tree, clean=False), re.M)
+    there = sorted(p.stem for p in room.glob("*.py") if p.stem != "__init__")
+    assert sorted(listed) == there
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_files_are_ten_minutes_long(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    room = path.relative_to(HOUSE).parts[0]
+    limit = {"blocks": 150}.get(room, 300 if room not in PAPERS else 250)
+    if room == "exercises":
+        limit = 600  # a bank of exercises is read one exercise at a time
+    assert lines <= limit, f"{lines} lines; the limit of this room is {limit}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_functions_fit_on_a_screen_and_say_their_types(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        length = (
+            node.end_lineno - node.lineno + 1 - len((ast.get_docstring(node) or "").splitlines())
+        )
+        assert length <= 45, f"{node.name} has {length} lines besides its docstring"
+
+
+def test_no_file_is_called_utils() -> None:
+    assert not [p for p in SOURCES if p.stem in {"utils", "misc", "common", "helpers"}]
+
+
+def fresh(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_torch_and_opencv_are_not_imported_before_they_are_needed() -> None:
+    heavy = "('torch', 'cv2', 'matplotlib', 'numpy')"
+    code = f"import sys, course_lib; print([m for m in {heavy} if m in sys.modules])"
+    assert fresh(code).strip() == "[]"
+    rooms = "course_lib.features.sift, course_lib.evaluate.repeatability, course_lib.show.images"
+    exercises = "course_lib.exercises.sift, course_lib.data.photos"
+    code = f"import sys, {rooms}, {exercises}; print('torch' in sys.modules)"
+    assert fresh(code).strip() == "False"
+
+
+@pytest.mark.timing
+def test_importing_the_library_takes_a_fifth_of_a_second() -> None:
+    code = "import time; t = time.perf_counter(); import course_lib; print(time.perf_counter() - t)"
+    assert min(float(fresh(code)) for _ in range(3)) <= 0.2
+
+
+def test_the_library_never_imports_the_references() -> None:
+    references = {"kornia", "mahotas", "timm", "transformers", "lightly", "open_clip"}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            for name in names:
+                root = name.split(".")[0]
+                assert root not in references, f"{path.name} imports {root}"
+                if root == "skimage":
+                    assert path == HOUSE / "data" / "photos.py"
