@@ -43,7 +43,7 @@ notebooks: $(READY)
 	$(BIN)/course notebooks
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.features
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.features
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

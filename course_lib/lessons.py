@@ -12,9 +12,8 @@ import importlib
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 
 import jupytext
 import nbformat
@@ -24,6 +23,7 @@ from nbformat import NotebookNode
 
 import course_lib
 from course_lib.doctor import ROOT
+from course_lib.exercises.engine import Exercise
 
 NOTEBOOKS = ROOT / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -96,11 +96,10 @@ def peak_memory(process_id: int):
     process, peak, done = psutil.Process(process_id), [0.0], threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.05):
-            try:
+        while not done.is_set():
+            with suppress(psutil.Error):
                 peak[0] = max(peak[0], process.memory_info().rss / 1e6)
-            except psutil.Error:
-                return
+            done.wait(0.05)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -146,9 +145,10 @@ def build(path: Path) -> str:
     return f"{path.stem}: {seconds} s, {peak} MB at peak, file {size:.2f} MB"
 
 
-def exercises_of(path: Path) -> ModuleType:
-    """The module that holds this lesson's exercises: 01_sift → course_lib.exercises.sift."""
-    return importlib.import_module(f"course_lib.exercises.{path.stem.partition('_')[2]}")
+def exercises_of(path: Path) -> dict[str, Exercise]:
+    """This lesson's exercises by name, in order: 01_sift → those of course_lib.exercises.sift."""
+    module = importlib.import_module(f"course_lib.exercises.{path.stem.partition('_')[2]}")
+    return {exercise.name: exercise for exercise in module.EXERCISES}
 
 
 def solved(path: Path) -> NotebookNode:
@@ -157,5 +157,5 @@ def solved(path: Path) -> NotebookNode:
     for cell in notebook.cells:
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("exercise:"):
-                cell.source = getattr(exercises, tag.removeprefix("exercise:")).solution_cell()
+                cell.source = exercises[tag.removeprefix("exercise:")].solution_cell()
     return notebook

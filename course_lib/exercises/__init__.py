@@ -1,11 +1,24 @@
 """Exercises that say which mistake was made.
 
-    engine   what an exercise is, and the check that runs it
-    mutants  small wrong versions of a solution, made by machine
-    quiz     questions with an answer to every choice
-    start    the exercises of 00_start
-    sift     the exercises of 01_sift
-    surf     the exercises of 02_surf
-    brief    the exercises of 03_brief
-    matching  the exercises of 04_matching
+The engine, one idea a file:
+
+    engine    what an exercise is, and the check that runs it
+    cells     the stub's and the solution's source
+    probe     runs an answer on the cases, returns plain data
+    judge     holds plain data to the expected, names the difference
+    trial     puts a student's test on trial: does it catch wrong implementations?
+    diagnose  from outputs to one of four states, and to the mistake that was made
+    ledger    attempts and predictions in this kernel
+    render    boxes, reports and hints as text and HTML
+    quiz      questions with an answer to every choice
+    mutants   small wrong versions of a solution, made by machine
+    audit     what every exercise promises, checked on its bank of wrong answers
+
+The exercises, one lesson a file:
+
+    start     00_start
+    sift      01_sift
+    surf      02_surf
+    brief     03_brief
+    matching  04_matching
 """

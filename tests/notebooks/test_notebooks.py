@@ -11,7 +11,6 @@ import nbformat
 import pytest
 
 from course_lib import lessons
-from course_lib.exercises import engine
 
 LESSONS = lessons.find()
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
@@ -23,11 +22,6 @@ def load(path: Path) -> nbformat.NotebookNode:
 
 def code_cells(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in load(path).cells if cell.cell_type == "code"]
-
-
-def exercises_of(path: Path) -> dict[str, engine.Exercise]:
-    module = lessons.exercises_of(path)
-    return {n: e for n, e in vars(module).items() if isinstance(e, engine.Exercise)}
 
 
 def test_the_course_has_its_lessons() -> None:
@@ -116,7 +110,7 @@ def test_what_is_not_compared_says_why(path: Path) -> None:
 
 @each_lesson
 def test_exercises_are_all_there(path: Path) -> None:
-    exercises = exercises_of(path)
+    exercises = lessons.exercises_of(path)
     assert len(exercises) >= 4
     assert len({e.kind for e in exercises.values()}) >= 3
     cells = load(path).cells
@@ -147,7 +141,7 @@ def states(notebook: nbformat.NotebookNode) -> list[str]:
 
 @each_lesson
 def test_untouched_notebook_says_not_attempted(path: Path) -> None:
-    assert states(load(path)) == ["not attempted"] * len(exercises_of(path))
+    assert states(load(path)) == ["not attempted"] * len(lessons.exercises_of(path))
 
 
 @pytest.mark.notebook
@@ -155,4 +149,4 @@ def test_untouched_notebook_says_not_attempted(path: Path) -> None:
 def test_solution_notebook_says_right_everywhere(path: Path) -> None:
     notebook = lessons.solved(path)
     lessons.execute(notebook)
-    assert states(notebook) == ["right"] * len(exercises_of(path))
+    assert states(notebook) == ["right"] * len(lessons.exercises_of(path))

@@ -1,0 +1,62 @@
+"""The source text of an exercise's cells, read from the real functions that define it.
+
+A stub is the solution's own signature and docstring, so the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+BODY_OF_A_STUB = "raise NotImplementedError  # replace this line"
+
+
+def source_as(function: Callable, name: str) -> str:
+    """The function's source, dedented and defined under `name`."""
+    source = textwrap.dedent(inspect.getsource(function)).strip() + "\n"
+    return re.sub(rf"\bdef {function.__name__}\b", f"def {name}", source, count=1)
+
+
+def stub_of(function: Callable, name: str) -> str:
+    """Signature and docstring of `function` under `name`; the body raises NotImplementedError."""
+    source = source_as(function, name)
+    definition = ast.parse(source).body[0]
+    first = definition.body[0]
+    has_docstring = ast.get_docstring(definition) is not None
+    head = source.splitlines()[: first.end_lineno if has_docstring else first.lineno - 1]
+    return "\n".join(head) + f"\n    {BODY_OF_A_STUB}\n"
+
+
+def blank(value: Any) -> Any:
+    """A value to fill in: the same dictionary or tuple with None in every place, else None."""
+    if isinstance(value, dict):
+        return {key: blank(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(blank(item) for item in value)
+    return None
+
+
+def define(source: str, name: str, imports: str) -> Callable:
+    """Run `imports` and `source` in an empty namespace → the function called `name`."""
+    namespace: dict[str, Any] = {}
+    exec(imports, namespace)
+    exec(compile(source, f"<{name}>", "exec"), namespace)
+    return namespace[name]
+
+
+def same_code(function: Any, other: Callable) -> bool:
+    """Whether two functions compile to the same instructions: spaces and comments do not count."""
+    code = getattr(function, "__code__", None)
+    return isinstance(code, CodeType) and _instructions(code) == _instructions(other.__code__)
+
+
+def _instructions(code: CodeType) -> tuple:
+    constants = tuple(
+        _instructions(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts
+    )
+    return code.co_code, code.co_names, code.co_varnames, constants
