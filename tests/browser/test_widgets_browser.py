@@ -88,6 +88,7 @@ def press_and_measure(page, moves: int) -> np.ndarray:
     return np.array(times)
 
 
+@pytest.mark.timing
 def test_a_slider_brings_the_right_picture_within_100_ms(lab, capsys):
     page = lab(CODED, LIVE.format(pause=0))
     page.wait_for_selector(f"{HANDLE} >> visible=true")
@@ -104,6 +105,7 @@ def test_a_slider_brings_the_right_picture_within_100_ms(lab, capsys):
     assert p95 <= 100
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("pause", "least"), [(0, 8), (0.25, 2)])
 def test_a_drag_shows_many_pictures_and_ends_on_the_right_one(lab, pause, least):
     page = lab(CODED, LIVE.format(pause=pause))
