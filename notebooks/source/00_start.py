@@ -83,7 +83,8 @@ def follow(image, turned=0, magnified=1.0, stops=0.0):
 # In the picture below, the **blue** frame is where the patch truly went, and the **orange** one with
 # the cross is where its pixels say it went. Before you move anything, say aloud: *how far can I turn
 # it before it is lost? And how much brighter can it get?*
-#
+
+# %% [markdown]
 # The bar above the picture changes the photograph: one of the course's, a file of your own, or your
 # webcam (your picture stays on this machine). Sliders also answer to the arrow keys.
 
@@ -162,7 +163,10 @@ print(f"control: a random place is right in {np.pi * 3**2 / 512**2:.3%} of all t
 #
 # The first chapter, lessons 01 to 04, is SIFT, SURF, BRIEF and how to match with them. You will use
 # what it teaches all the way to the end: *invariance*, *distance*, *nearest neighbours*, and the habit
-# of putting a control beside every number.
+# of putting a control beside every number. (The lessons after 04 are not in this release yet.)
+
+# %% [markdown]
+# The same as a line to travel along; you are at the first station.
 
 # %%
 CHAPTERS = {
@@ -170,14 +174,14 @@ CHAPTERS = {
     "learned from pictures": (("SimCLR 2020", "DINO 2021", "MAE 2021"), "vermillion", "s"),
     "pictures meet words": (("CLIP 2021", "BLIP 2022", "LLaVA 2023"), "green", "o"),
 }
-fig = new_figure(8.5, 2.0)
+fig = new_figure(8.5, 2.6)
 ax = fig.subplots()
 ax.plot(np.arange(9), np.repeat([2, 1, 0], 3), color="lightgrey", linewidth=6, zorder=0)
 for row, (steps, ink, marker) in enumerate(CHAPTERS.values()):
     for i, step in enumerate(steps):
         ax.plot(3 * row + i, 2 - row, marker, color=PALETTE[ink], markersize=11)
-        ax.text(3 * row + i, 2.3 - row, step, ha="center")
-ax.set(yticks=[2, 1, 0], yticklabels=CHAPTERS, xticks=[], ylim=(-0.4, 2.7), xlim=(-0.5, 8.6))
+        ax.text(3 * row + i, 2.22 - row, step.replace(" ", "\n"), ha="center")
+ax.set(yticks=[2, 1, 0], yticklabels=CHAPTERS, xticks=[], ylim=(-0.3, 2.9), xlim=(-0.5, 8.6))
 figure(fig, alt="A line through nine stations on three floors, from SIFT 2004 down to LLaVA 2023.")
 
 # %% [markdown]
