@@ -1,7 +1,7 @@
 """What counts as a picture here, and the one way to make it grey.
 
-Pictures are RGB, uint8, (H, W, 3) on disk and in OpenCV code; grey pictures are (H, W). Detectors work on
-grey float32 on the scale 0 to 255, the scale on which published thresholds (SIFT, SURF, FAST) are stated.
+Pictures are RGB, uint8, (H, W, 3) on disk and in OpenCV code; grey pictures are (H, W). Detectors
+work on grey float32 on the scale 0 to 255, on which published thresholds (SURF, FAST) are stated.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ WHITE = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}
 def check_image(image: np.ndarray) -> np.ndarray:
     """Return `image` if it is a picture, else raise one sentence that says what was got.
 
-    A picture is (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; bool, uint8, uint16, or float in
-    0 to 1, without NaN or infinity. Raises TypeError or ValueError.
+    A picture is (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; bool, uint8, uint16, or float
+    in 0 to 1, without NaN or infinity. Raises TypeError or ValueError.
     """
     if not isinstance(image, np.ndarray):
         raise TypeError(
@@ -73,7 +73,8 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
 def to_gray(image: np.ndarray) -> np.ndarray:
     """Any picture (see `check_image`) → grey float32 (H, W) on the scale 0 to 255.
 
-    Colour is weighted as in ITU-R BT.601 and rounded to whole levels, as OpenCV does for uint8; a grey
+    Colour is weighted as in ITU-R BT.601 and rounded to whole levels, as cv2.cvtColor does; reading
+    a colour PNG as grey with cv2.imread instead rounds down, half a level darker on average. A grey
     16-bit or float picture keeps its finer levels.
     """
     check_image(image)
@@ -82,6 +83,6 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         scale = np.float32(255 / WHITE.get(image.dtype.name, 1.0))
         return image.astype(np.float32) * scale
-    import cv2  # here, so that `import course_lib.blocks` stays instant and a missing libGL is met late
+    import cv2  # here, so that `import course_lib.blocks` stays instant
 
     return cv2.cvtColor(np.ascontiguousarray(to_rgb(image)), cv2.COLOR_RGB2GRAY).astype(np.float32)

@@ -1,7 +1,7 @@
 """A set of keypoints as plain arrays, and its OpenCV form.
 
-OpenCV's list of KeyPoint objects is slow to make and to index; arrays can be masked, sorted and computed
-with. Angles are radians here and degrees there: the two conversions below are the only place that knows.
+OpenCV's list of KeyPoint objects is slow to make and to index; arrays can be masked, sorted and
+computed with. Angles are radians here, degrees there: only the two conversions below know.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class Keypoints:
     """N keypoints. All arrays share their first dimension.
 
     xy        (N, 2) float32, pixels, pixel centres at integers
-    size      (N,)   float32, diameter of the described neighbourhood's core, in pixels of the picture
+    size      (N,)   float32, diameter of what was found, in pixels of the picture
     angle     (N,)   float32, radians in [0, 2π), x towards y (clockwise on the screen)
     response  (N,)   float32, strength, the detector's own unit
     octave    (N,)   int32, the pyramid octave it was found in
-    sign      (N,)   int8, sign of the Laplacian (+1 dark blob on bright ground, −1 the opposite), 0 unknown
+    sign      (N,)   int8, of the Laplacian: +1 dark blob on bright ground, −1 opposite, 0 unknown
     """
 
     xy: np.ndarray
@@ -41,8 +41,12 @@ class Keypoints:
         octave: int | np.ndarray = 0,
         sign: int | np.ndarray = 0,
     ) -> Keypoints:
-        """Keypoints at `xy` (N, 2); every other argument is one value for all, or (N,)."""
-        xy = np.asarray(xy, np.float32)
+        """Keypoints at `xy` (N, 2); every other argument is one value for all, or (N,).
+
+        Any angle will do: it is brought into [0, 2π). Raises ValueError for NaN and wrong shapes.
+        """
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            xy = np.asarray(xy, np.float32)
         if xy.size == 0:
             xy = xy.reshape(0, 2)
         if xy.ndim != 2 or xy.shape[1] != 2:
@@ -52,15 +56,19 @@ class Keypoints:
         n = len(xy)
 
         def column(value: float | np.ndarray, dtype: type, name: str) -> np.ndarray:
-            value = np.asarray(value, dtype)
+            value = np.asarray(value)
             if value.shape not in ((), (n,)):
                 raise ValueError(f"{name} must be one value or ({n},), but {value.shape} was given")
-            return np.broadcast_to(value, (n,)).copy()
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} must be finite, but some values are NaN or infinite")
+            return np.broadcast_to(value, (n,)).astype(dtype)
 
+        angle = (column(angle, np.float64, "angle") % (2 * np.pi)).astype(np.float32)
+        angle[angle >= np.float32(2 * np.pi)] = 0  # float32 may round up to a full turn
         return cls(
             xy.copy(),
             column(size, np.float32, "size"),
-            column(angle, np.float32, "angle"),
+            angle,
             column(response, np.float32, "response"),
             column(octave, np.int32, "octave"),
             column(sign, np.int8, "sign"),
@@ -83,8 +91,10 @@ class Keypoints:
             keep = keep.astype(np.intp)
         return Keypoints(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
 
-    def strongest(self, n: int) -> Keypoints:
-        """The `n` with the greatest response, strongest first; ties keep their order."""
+    def strongest(self, n: int | None) -> Keypoints:
+        """The `n` (None: all) of greatest response, strongest first; ties keep their order."""
+        if n is not None and n < 0:
+            raise ValueError(f"the number of keypoints to keep must be 0 or more, but it is {n}")
         return self[np.argsort(-self.response, kind="stable")[:n]]
 
     def to_cv2(self) -> list:
@@ -92,26 +102,29 @@ class Keypoints:
         import cv2
 
         return [
-            cv2.KeyPoint(float(x), float(y), float(s), float(np.degrees(a)), float(r), int(o), int(c))
+            cv2.KeyPoint(
+                float(x), float(y), float(s), float(np.degrees(a)), float(r), int(o), int(c)
+            )
             for (x, y), s, a, r, o, c in zip(
                 self.xy, self.size, self.angle, self.response, self.octave, self.sign, strict=True
             )
         ]
 
     @classmethod
-    def from_cv2(cls, keypoints: Sequence) -> Keypoints:
-        """Sequence of cv2.KeyPoint → Keypoints.
+    def from_cv2(cls, keypoints: Sequence, signed: bool = False) -> Keypoints:
+        """Sequence of cv2.KeyPoint → Keypoints. OpenCV's "no angle" (−1) becomes 0.
 
-        cv2.SIFT packs octave, layer and sub-layer into one integer; the octave is its lowest signed byte.
-        OpenCV's "no angle" (−1) becomes 0.
+        cv2.SIFT packs octave, layer and sub-layer into one integer; the octave is its lowest signed
+        byte. `signed` says that class_id is the sign of the Laplacian, as SURF and `to_cv2` write;
+        from all other detectors the −1 that stands there means nothing, and the sign is 0.
         """
         octave = np.array([k.octave for k in keypoints], np.int64) & 255
         angle = np.array([k.angle if k.angle >= 0 else 0.0 for k in keypoints], np.float64)
-        sign = [k.class_id if k.class_id in (-1, 1) else 0 for k in keypoints]
+        sign = [k.class_id if signed and k.class_id in (-1, 1) else 0 for k in keypoints]
         return cls.at(
             np.array([k.pt for k in keypoints], np.float32).reshape(-1, 2),
             np.array([k.size for k in keypoints], np.float32),
-            np.radians(angle) % (2 * np.pi),
+            np.radians(angle),
             np.array([k.response for k in keypoints], np.float32),
             np.where(octave > 127, octave - 256, octave),
             np.array(sign, np.int8),

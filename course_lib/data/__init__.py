@@ -1,5 +1,5 @@
 """Pictures: where they come from.
 
-    photos   the real photographs of the course, offline, and your own
-    perturb  turn, zoom, blur, relight and add noise, and say where each pixel went
+photos   the real photographs of the course, offline, and your own
+perturb  turn, zoom, blur, relight and add noise, and say where each pixel went
 """
