@@ -119,6 +119,7 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> dict[str, float]:
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         store_widget_state=False,
         record_timing=False,
+        coalesce_streams=True,
     )
     with client.setup_kernel():
         started = time.perf_counter()

@@ -17,10 +17,11 @@ import numpy as np
 
 import course_lib.exercises as room
 from course_lib.exercises import trial
+from course_lib.exercises.cells import define
 from course_lib.exercises.diagnose import STILL_FAULTY, assess, expected_values
 from course_lib.exercises.engine import Exercise, Report, State, probe
 from course_lib.exercises.judge import agree, close
-from course_lib.exercises.probe import Output, quiet, run
+from course_lib.exercises.probe import Output, plain, quiet, run
 
 SEEDS = (0, 1, 2)
 
@@ -120,7 +121,8 @@ def solution_is_right(exercise: Exercise) -> list[str]:
         if report.state != State.RIGHT:
             broken.append(f"the solution is not right on seed {seed}: {report!r}")
     if exercise.measure is not None:
-        verdict = agree(exercise.measure(), exercise.solution, exercise.comparison)
+        measured, told = plain(exercise.measure()), plain(exercise.solution)
+        verdict = agree(measured, told, exercise.comparison)
         if not verdict.right:
             broken.append(f"the solution is not what `measure` gives: {verdict}")
     return broken
@@ -128,20 +130,18 @@ def solution_is_right(exercise: Exercise) -> list[str]:
 
 def untouched_is_not_attempted(exercise: Exercise) -> list[str]:
     """The stub's cell runs, and its check says that nothing was attempted."""
-    namespace: dict[str, Any] = {}
-    exec(exercise.imports + "\n" + exercise.stub_cell(), namespace)
-    report = _try(exercise, namespace[exercise.name], 0)
+    stub = define(exercise.stub_cell(), exercise.name, exercise.imports)
+    report = _try(exercise, stub, 0)
     return [] if report.state == State.NOT_ATTEMPTED else [f"the untouched stub gives: {report!r}"]
 
 
 def cell_is_self_contained(exercise: Exercise) -> list[str]:
     """The solution's cell, pasted into an empty notebook after the imports, is right."""
-    namespace: dict[str, Any] = {}
     try:
-        exec(exercise.imports + "\n" + exercise.solution_cell(), namespace)
+        pasted = define(exercise.solution_cell(), exercise.name, exercise.imports)
     except Exception as error:
         return [f"the solution's cell fails by itself: {type(error).__name__}: {error}"]
-    report = _try(exercise, namespace[exercise.name], 0)
+    report = _try(exercise, pasted, 0)
     return [] if report.state == State.RIGHT else [f"the solution's cell by itself: {report!r}"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable
@@ -41,8 +42,20 @@ def blank(value: Any) -> Any:
     return None
 
 
-def define(source: str, name: str, imports: str) -> Callable:
-    """Run `imports` and `source` in an empty namespace → the function called `name`."""
+def literal(value: Any) -> str:
+    """A value as one types it: like repr, with double quotes, as the formatter writes them."""
+    if isinstance(value, dict):
+        items = (f"{literal(key)}: {literal(item)}" for key, item in value.items())
+        return "{" + ", ".join(items) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(literal, value)) + (",)" if len(value) == 1 else ")")
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def define(source: str, name: str, imports: str) -> Any:
+    """Run `imports`, then `source`, as cells of an empty notebook → what is called `name`."""
     namespace: dict[str, Any] = {}
     exec(imports, namespace)
     exec(compile(source, f"<{name}>", "exec"), namespace)

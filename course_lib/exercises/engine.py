@@ -143,8 +143,9 @@ class Exercise:
     def stub_cell(self) -> str:
         """Source of the cell that the student fills in; the cell has the tag `exercise:NAME`."""
         if not self.is_function:
-            choices = f"  # one of {', '.join(map(repr, self.choices))}" if self.choices else ""
-            return f"{self.name} = {cells.blank(self.solution)!r}{choices}\n"
+            choices = f"  # one of {', '.join(map(cells.literal, self.choices))}"
+            empty = cells.literal(cells.blank(self.solution))
+            return f"{self.name} = {empty}{choices if self.choices else ''}\n"
         if self.stub is not None:
             return cells.source_as(self.stub, self.name)
         return cells.stub_of(self.solution, self.name)
@@ -152,7 +153,7 @@ class Exercise:
     def solution_cell(self) -> str:
         """Source that takes the stub's place in the solution notebook."""
         if not self.is_function:
-            return f"{self.name} = {self.solution!r}\n"
+            return f"{self.name} = {cells.literal(self.solution)}\n"
         return cells.source_as(self.solution, self.name)
 
     def stub_function(self) -> Callable:

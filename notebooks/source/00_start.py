@@ -276,7 +276,7 @@ for name, curve in curves.items():
 ex.SURVIVES.box()
 
 # %% tags=["exercise:survives"]
-survives = None  # one of 'brightness', 'contrast', 'noise', 'none of them'
+survives = None  # one of "brightness", "contrast", "noise", "none of them"
 
 # %%
 check(ex.SURVIVES, survives)

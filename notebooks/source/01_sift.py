@@ -1052,7 +1052,7 @@ for name, factor, more in [("+ 40", 1.0, 40), ("x 0.5", 0.5, 0), ("x 1.5", 1.5, 
 ex.BREAKER.box()
 
 # %% tags=["exercise:breaker"]
-breaker = None  # one of 'darker', 'washed out', 'mirrored', 'turned'
+breaker = None  # one of "darker", "washed out", "mirrored", "turned"
 
 # %%
 check(ex.BREAKER, breaker)

@@ -249,7 +249,7 @@ def test_measured_values_in_a_dictionary():
         atol=0,
         misconceptions=(),
     )
-    assert measured.stub_cell() == "count = {'with': None, 'without': None}\n"
+    assert measured.stub_cell() == 'count = {"with": None, "without": None}\n'
     assert check(measured, {"with": None, "without": None}).state == State.NOT_ATTEMPTED
     assert check(measured, {"without": 0.52, "with": 0.85}).state == State.RIGHT
     assert check(measured, {"with": 0.9, "without": None}).state == State.WRONG
