@@ -16,31 +16,49 @@ help:
 	@echo "make lock       pin the newest versions that pyproject.toml allows"
 	@echo "make clean      remove the environment; the next command makes it anew"
 
-# Survives interruption: the stamp is written last, and pip keeps what it has already fetched.
+# A folder that was moved or copied is set up again: the environment knows its own place.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+  $(shell rm -f $(READY))
+endif
+QUIET := $(if $(CI),-q,)
+PIP   := $(BIN)/python -m pip install --disable-pip-version-check $(QUIET)
+
+# The stamp is written last. An interrupted install leaves a mark, and then begins again with an
+# empty environment: pip cannot mend a package that it had half written. What was downloaded stays.
 $(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here; Python 3.11 or newer \
+	  is needed. Another one: make PYTHON=/path/to/python lab"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
 	  f"Python 3.11 or newer is needed, but $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 lab")'
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
-	  { echo "The module venv is missing; on Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "The module venv is missing; on \
+	  Debian or Ubuntu: sudo apt-get install -y python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import shutil, sys; free = shutil.disk_usage(".").free / 1e9; sys.exit(0 if \
+	  free > 8 or "$(wildcard $(BIN)/python)" else f"8 GB of free disk are needed, {free:.1f} are left")'
+	@if [ -e $(VENV)/.installing ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  $(PYTHON) -m venv --clear $(VENV); fi
 	@echo "Installing about 6.5 GB into $(VENV); this takes a few minutes, once."
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@touch $(VENV)/.installing
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.installing
+	@echo $(CURDIR) > $@
 
 lab: $(READY)
-	@$(BIN)/course lab
+	-@$(BIN)/python -m course_lib.cli lab
 
-# First what measures time, alone on the machine; then everything else on two cores.
+# First everything that is right or wrong, on two cores; then what measures time, alone.
 test: $(READY)
-	$(BIN)/python -m pytest -m timing tests
 	$(BIN)/python -m pytest -m "not timing" -n 2 --dist loadfile --nbval --nbval-current-env \
 	  --nbval-cell-timeout 120 --nbval-sanitize-with tests/notebooks/sanitize.cfg tests notebooks
+	$(BIN)/python -m pytest -m timing tests
 
-doctor: $(READY)
-	@$(BIN)/course doctor
+# Needs no environment: it is what one runs when there is none.
+doctor:
+	@if $(BIN)/python -c '' 2>/dev/null; then $(BIN)/python -m course_lib.doctor; \
+	  else $(PYTHON) -m course_lib.doctor; fi
 
 notebooks: $(READY)
-	$(BIN)/course notebooks
+	$(BIN)/python -m course_lib.cli notebooks
 
 bench: $(READY)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.features

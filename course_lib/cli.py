@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="From SIFT to LLaVA: the course's own tools.", no_args_is_help=True, add_completion=False
+    help="From SIFT to LLaVA: the course's own tools.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -17,20 +20,18 @@ def doctor() -> None:
 
     The exit code is 1 if anything failed. Paste the output into a bug report.
     """
-    from course_lib.doctor import examine
+    from course_lib.doctor import main
 
-    findings = examine()
-    for finding in findings:
-        typer.echo(str(finding))
-    failed = sum(not finding.ok and not finding.optional for finding in findings)
-    typer.echo(f"\n{failed} of {len(findings)} checks failed." if failed else "\nAll is well.")
-    raise typer.Exit(code=1 if failed else 0)
+    raise typer.Exit(code=main())
 
 
 @app.command()
 def lab(
     port: Annotated[
-        int | None, typer.Option(help="Use this port; without it, the first free one from 8888.")
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Use this port; without it, the first free one from 8888."
+        ),
     ] = None,
     browser: Annotated[
         bool | None, typer.Option(help="Open a browser; without it, if there is a display.")
@@ -61,18 +62,25 @@ def notebooks(
 
     With --check nothing is built, and the exit code is 1 if any is stale.
     """
-    from course_lib.lessons import build, find, is_stale
+    from course_lib.lessons import CellError, build, find, is_stale
 
     try:
-        chosen = find(names) if names else [path for path in find() if is_stale(path)]
+        chosen = find(names or None)
     except ValueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(code=2) from None
+    if check or not names:
+        chosen = [path for path in chosen if is_stale(path)]
     if not chosen:
-        typer.echo("every notebook is up to date")
+        typer.echo("up to date")
+    failed = check and bool(chosen)
     for path in chosen:
-        typer.echo(f"{path.stem} is stale" if check else build(path))
-    raise typer.Exit(code=1 if check and chosen else 0)
+        try:
+            typer.echo(f"{path.stem} is stale" if check else build(path))
+        except CellError as error:
+            typer.echo(f"{path.stem}: {error}", err=True)
+            failed = True
+    raise typer.Exit(code=int(failed))
 
 
 if __name__ == "__main__":

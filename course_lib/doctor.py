@@ -17,6 +17,7 @@ import course_lib
 
 ROOT = Path(course_lib.__file__).parent.parent
 GB = 1e9
+MAKE_ANEW = "make clean lab (on Windows: the uv commands of the README)"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ def check_versions(lock: Path | None = None) -> Finding:
     found = (
         f"{len(wrong)} of {total} differ: {', '.join(wrong[:4])}{' …' if len(wrong) > 4 else ''}"
     )
-    return Finding("versions", False, found, "make clean lab")
+    if (Path(sys.prefix) / "conda-meta").exists():  # conda chooses within pyproject's ranges
+        return Finding("versions", False, found, "make lab installs those of the lock", True)
+    return Finding("versions", False, found, MAKE_ANEW)
 
 
 def check_device() -> Finding:
@@ -104,7 +107,7 @@ def check_device() -> Finding:
     except ValueError as error:
         return Finding("device", False, str(error), "unset COURSE_DEVICE and COURSE_BUDGET")
     except ImportError as error:
-        return Finding("device", False, f"torch cannot be imported ({error})", "make clean lab")
+        return Finding("device", False, f"torch cannot be imported ({error})", MAKE_ANEW)
 
 
 def check_memory() -> Finding:
@@ -130,7 +133,7 @@ def check_widgets() -> Finding:
         if not (folder / name / "package.json").exists()
     ]
     found = f"{', '.join(missing)} missing" if missing else "ipywidgets and anywidget"
-    return Finding("widget extension", not missing, found, "make clean lab")
+    return Finding("widget extension", not missing, found, MAKE_ANEW)
 
 
 def check_handshake(folder: Path | None = None) -> Finding:
@@ -141,7 +144,8 @@ def check_handshake(folder: Path | None = None) -> Finding:
     other = []
     for path in notebooks:
         try:
-            built = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]["library"]
+            built = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]
+            built = built["library"]["version"]
         except (ValueError, KeyError, TypeError):
             built = "unreadable"
         if built != course_lib.__version__:
@@ -149,7 +153,9 @@ def check_handshake(folder: Path | None = None) -> Finding:
     found = f"{len(notebooks)} match course_lib {course_lib.__version__}"
     if other:
         found = f"not built with course_lib {course_lib.__version__}: {', '.join(other)}"
-    return Finding("notebooks", not other, found, "git checkout notebooks, or: make notebooks")
+    return Finding(
+        "notebooks", not other, found, "make notebooks (what you changed is kept as a copy)"
+    )
 
 
 def optional_tools() -> Iterator[Finding]:
@@ -186,7 +192,18 @@ def examine() -> list[Finding]:
             findings.append(check())
         except Exception as error:  # the report must come out whatever is broken
             name = check.__name__.removeprefix("check_")
-            findings.append(
-                Finding(name, False, f"{type(error).__name__}: {error}", "make clean lab")
-            )
+            findings.append(Finding(name, False, f"{type(error).__name__}: {error}", MAKE_ANEW))
     return [*findings, *optional_tools()]
+
+
+def main() -> int:
+    """Print the report → exit code, 1 if anything failed. Needs nothing but Python itself."""
+    findings = examine()
+    print(f"{ROOT}, run by {sys.executable}", *findings, sep="\n")
+    failed = sum(not finding.ok and not finding.optional for finding in findings)
+    print(f"\n{failed} of {len(findings)} checks failed." if failed else "\nAll is well.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

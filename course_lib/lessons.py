@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import shutil
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import jupytext
 import nbformat
 import psutil
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 import course_lib
@@ -26,6 +28,7 @@ from course_lib.doctor import ROOT
 from course_lib.exercises.engine import Exercise
 
 NOTEBOOKS = ROOT / "notebooks"
+HOUSE = ROOT / "course_lib"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -56,38 +59,65 @@ def read_twin(path: Path) -> NotebookNode:
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
-            "course": {"library": course_lib.__version__},
+            "course": {},
         }
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 
 
+def essence(notebook: NotebookNode) -> list[tuple]:
+    """What makes a lesson the same lesson: its cells and their tags, without outputs."""
+    return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+
+
+def read_built(path: Path) -> NotebookNode | None:
+    """The notebook as it was built, or None if the file is missing, damaged or not one of ours."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError):
+        return None
+    return notebook if "course" in notebook.metadata else None
+
+
 def in_step(path: Path) -> bool:
     """Does the built notebook hold exactly the cells and tags of its twin?"""
-    if not path.exists():
-        return False
-    built, source = nbformat.read(path, as_version=4), read_twin(path)
+    built = read_built(path)
+    return built is not None and essence(built) == essence(read_twin(path))
 
-    def essence(cells: list[NotebookNode]) -> list[tuple]:
-        return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in cells]
 
-    return essence(built.cells) == essence(source.cells)
+def fingerprint(content: str) -> str:
+    """Sixteen characters that change when `content` does."""
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def library_hash() -> str:
-    """A fingerprint of the library's sources: a notebook executed with another one is stale."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "course_lib").rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """A fingerprint of the library's rooms: a notebook executed with another one is stale."""
+    files = sorted(p for ending in ("py", "js", "css") for p in HOUSE.glob(f"*/*.{ending}"))
+    return fingerprint("".join(p.name + p.read_text(encoding="utf-8") for p in files))
 
 
 def is_stale(path: Path) -> bool:
-    """Has its twin or the library changed since this notebook was executed?"""
-    if not in_step(path):
-        return True
-    return nbformat.read(path, as_version=4).metadata.course.get("library_hash") != library_hash()
+    """Has its twin or the library changed since this notebook was executed? Or is it damaged?"""
+    return not in_step(path) or read_built(path).metadata.course.get("library") != library()
+
+
+def library() -> dict[str, str]:
+    """Version and fingerprint of the library, as a notebook remembers them."""
+    return {"version": course_lib.__version__, "hash": library_hash()}
+
+
+class CellError(RuntimeError):
+    """A cell of a lesson failed: which one, and why, in two lines."""
+
+
+def _news(error: Exception, number: int, cell: NotebookNode) -> str:
+    if isinstance(error, CellExecutionError):
+        reason = f"{error.ename}: {error.evalue}"
+    else:
+        reason = "it took too long"
+    first = next((line for line in cell.source.splitlines() if line.strip()), "")
+    return f"cell {number} failed with {reason}\n  it begins: {first}"
 
 
 @contextmanager
@@ -125,7 +155,10 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> dict[str, float]:
         started = time.perf_counter()
         with peak_memory(client.km.provisioner.pid) as peak:
             for number, cell in enumerate(notebook.cells):
-                client.execute_cell(cell, number)
+                try:
+                    client.execute_cell(cell, number)
+                except (CellExecutionError, CellTimeoutError) as error:
+                    raise CellError(_news(error, number, cell)) from None
         seconds = time.perf_counter() - started
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -133,17 +166,36 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> dict[str, float]:
     return {"seconds": round(seconds, 1), "peak_mb": round(peak[0])}
 
 
+def keep_edited(path: Path) -> Path | None:
+    """Copy a notebook in which somebody has worked, so that building loses nothing → the copy."""
+    built = read_built(path)
+    if not path.exists():
+        return None
+    if built and built.metadata.course.get("cells") == fingerprint(repr(essence(built))):
+        return None
+    copies = (path.with_name(f"{path.stem}.mine-{n}.ipynb") for n in range(1, 10_000))
+    copy = next(copy for copy in copies if not copy.exists())
+    shutil.copy2(path, copy)
+    return copy
+
+
 def build(path: Path) -> str:
-    """Execute the twin's cells and write the notebook, whole or not at all → one line of news."""
-    notebook = read_twin(path)
+    """Execute the twin's cells and write the notebook, whole or not at all → one line of news.
+
+    A notebook in which somebody has worked is copied first. Raises CellError if a cell fails.
+    """
+    notebook, made_with = read_twin(path), library()
+    cells = fingerprint(repr(essence(notebook)))
     measured = execute(notebook)
-    notebook.metadata.course.update(library_hash=library_hash(), measured=measured)
+    notebook.metadata.course.update(library=made_with, cells=cells, measured=measured)
     nbformat.validate(notebook)
+    copy = keep_edited(path)
     part = path.with_suffix(".part")
     nbformat.write(notebook, part)
     os.replace(part, path)
     seconds, peak, size = *measured.values(), path.stat().st_size / 1e6
-    return f"{path.stem}: {seconds} s, {peak} MB at peak, file {size:.2f} MB"
+    news = f"{path.stem}: {seconds} s, {peak} MB at peak, file {size:.2f} MB"
+    return f"{news}; your edited notebook is kept as {copy.name}" if copy else news
 
 
 def exercises_of(path: Path) -> dict[str, Exercise]:

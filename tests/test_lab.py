@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 
 import pytest
@@ -21,7 +20,7 @@ def test_busy_port_is_passed_over() -> None:
         busy.listen()
         port = busy.getsockname()[1]
         assert lab.free_port(port) > port
-        with pytest.raises(OSError, match="no free port"):
+        with pytest.raises(OSError, match=f"port {port} is busy; close a JupyterLab"):
             lab.free_port(port, tries=1)
 
 
@@ -32,9 +31,43 @@ def test_without_display_no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not lab.has_display()
     monkeypatch.setenv("DISPLAY", ":0")
     assert lab.has_display()
-    assert "--no-browser" in lab.lab_command(1, "t", browser=False)
-    assert "--no-browser" not in lab.lab_command(1, "t", browser=True)
-    assert "--ip=127.0.0.1" in lab.lab_command(1, "t", browser=True)
+    assert "--no-browser" in lab.lab_command(1, browser=False)
+    assert "--no-browser" not in lab.lab_command(1, browser=True)
+    assert "--ip=127.0.0.1" in lab.lab_command(1, browser=True)
+
+
+def test_the_token_is_on_no_command_line() -> None:
+    token = "c0ffee"
+    assert lab.lab_environment(token)["JUPYTER_TOKEN"] == token
+    assert "token" not in " ".join(lab.lab_command(8888, browser=True)).lower()
+
+
+def test_a_port_that_is_taken_at_the_last_moment_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        taken = stranger.getsockname()[1]
+        real, ports = lab.free_port, iter([taken])
+        monkeypatch.setattr(lab, "free_port", lambda *first: next(ports, None) or real(*first))
+        answered = []
+
+        def end_it(server, port, token):
+            ended = not answers(server, port, token)
+            answered.append(port)
+            if not ended:
+                server.terminate()
+            return not ended
+
+        answers = lab.answers
+        monkeypatch.setattr(lab, "answers", end_it)
+        assert lab.run_lab(browser=False) == 0
+    assert answered[0] == taken
+    assert answered[1] > taken
+    printed = capsys.readouterr().out
+    assert f":{answered[1]}/lab" in printed
+    assert f":{taken}/lab" not in printed
 
 
 def test_lab_serves_the_first_lesson_and_ends_when_told() -> None:
@@ -48,19 +81,12 @@ def test_lab_serves_the_first_lesson_and_ends_when_told() -> None:
     )
     try:
         line = ""
-        while "http://localhost" not in line:
+        while "http://127.0.0.1" not in line:
             line = process.stdout.readline()
             assert line, "course lab ended before it printed its address"
         address = re.search(r"http://\S+", line)[0]
-        page = address.replace("localhost", "127.0.0.1")
-        contents = page.replace("/lab/tree/", "/api/contents/")
-        for attempt in range(120):
-            try:
-                assert urllib.request.urlopen(page, timeout=5).status == 200
-                break
-            except OSError:
-                assert attempt < 119, "the server never answered"
-                time.sleep(0.25)
+        assert urllib.request.urlopen(address, timeout=10).status == 200
+        contents = address.replace("/lab/tree/", "/api/contents/")
         assert b"00_start.ipynb" in urllib.request.urlopen(contents, timeout=10).read()
     finally:
         process.send_signal(signal.SIGTERM)

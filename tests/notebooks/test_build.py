@@ -4,8 +4,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from typer.testing import CliRunner
 
-from course_lib import lessons
+from course_lib import cli, lessons
 
 TWIN = """# %% [markdown]
 # # A lesson
@@ -39,7 +40,7 @@ def test_build_executes_measures_and_is_then_up_to_date(lesson: Path) -> None:
     lessons.twin(lesson).write_text(TWIN.replace("6 * 7", "6 / 0"))
     assert lessons.is_stale(lesson)
     assert not lessons.in_step(lesson)
-    with pytest.raises(Exception, match="ZeroDivisionError"):
+    with pytest.raises(lessons.CellError, match="cell 1 failed with ZeroDivisionError"):
         lessons.build(lesson)
     assert lesson.read_bytes() == before
     assert sorted(p.name for p in lesson.parent.iterdir()) == ["01_x.ipynb", "source"]
@@ -49,11 +50,35 @@ def test_a_changed_library_makes_every_notebook_stale(
     lesson: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notebook = lessons.read_twin(lesson)
-    notebook.metadata.course.library_hash = lessons.library_hash()
+    notebook.metadata.course.library = lessons.library()
     nbformat.write(notebook, lesson)
     assert not lessons.is_stale(lesson)
     monkeypatch.setattr(lessons, "library_hash", lambda: "another")
     assert lessons.is_stale(lesson)
+
+
+@pytest.mark.notebook
+def test_building_keeps_what_somebody_has_written(lesson: Path) -> None:
+    lessons.build(lesson)
+    assert "kept" not in lessons.build(lesson)
+    notebook = nbformat.read(lesson, as_version=4)
+    notebook.cells[1].source = "my = 'answer'"
+    nbformat.write(notebook, lesson)
+    assert "kept as 01_x.mine-1.ipynb" in lessons.build(lesson)
+    lesson.write_text("<<<<<<< a merge gone wrong")
+    assert lessons.is_stale(lesson)
+    assert "kept as 01_x.mine-2.ipynb" in lessons.build(lesson)
+    assert not lessons.is_stale(lesson)
+    assert "my = 'answer'" in lesson.with_name("01_x.mine-1.ipynb").read_text()
+
+
+def test_the_command_says_what_is_stale(lesson: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = CliRunner().invoke
+    assert run(cli.app, ["notebooks", "--check"]).output == "01_x is stale\n"
+    assert run(cli.app, ["notebooks", "--check", "01_x"]).exit_code == 1
+    monkeypatch.setattr(lessons, "is_stale", lambda path: False)
+    assert run(cli.app, ["notebooks", "--check", "01_x"]).exit_code == 0
+    assert run(cli.app, ["notebooks", "02_y"]).exit_code == 2
 
 
 def test_unknown_lesson_is_named(lesson: Path) -> None:
