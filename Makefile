@@ -49,7 +49,7 @@ lab: $(READY)
 # First everything that is right or wrong, on two cores; then what measures time, alone.
 test: $(READY)
 	$(BIN)/python -m pytest -m "not timing" -n 2 --dist loadfile --nbval --nbval-current-env \
-	  --nbval-cell-timeout 120 --nbval-sanitize-with tests/notebooks/sanitize.cfg tests notebooks
+	  --nbval-cell-timeout 120 --nbval-sanitize-with tests/notebooks/sanitize.cfg --ignore-glob='*.mine-*.ipynb' tests notebooks
 	$(BIN)/python -m pytest -m timing tests
 
 # Needs no environment: it is what one runs when there is none.

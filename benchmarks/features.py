@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 import cv2
 import mahotas.features.surf
@@ -145,16 +146,25 @@ def rows(rounds: int = 5) -> Iterator[Row]:
 
 
 def main() -> None:
+    """Measure, print the table as it grows, and write it into benchmarks/README.md."""
     packages = ("numpy", "opencv-contrib-python", "scikit-image", "mahotas")
-    print(
-        "One thread each; milliseconds of the best of 5 rounds in turns; "
-        + ", ".join(f"{name} {metadata.version(name)}" for name in packages)
-        + ".\n"
-    )
-    print("| what | ours | peer | peer's | ratio | at most | cv2 alone | |")
-    print("|---|---|---|---|---|---|---|---|")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    lines = [
+        "# Speed beside other libraries",
+        "",
+        "`make bench` writes this file: milliseconds of the best call, one thread each,",
+        f"contestants in turns; {versions}.",
+        "Only the ratios mean anything on another machine. *cv2 alone* is the limit: OpenCV's time",
+        "for the same picture.",
+        "",
+        "| what | ours | peer | peer's | ratio | at most | cv2 alone | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    print(*lines, sep="\n")
     for row in rows():
+        lines.append(str(row))
         print(row, flush=True)
+    Path(__file__).with_name("README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

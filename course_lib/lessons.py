@@ -13,6 +13,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def _news(error: Exception, number: int, cell: NotebookNode) -> str:
 
 
 @contextmanager
-def peak_memory(process_id: int):
+def peak_memory(process_id: int) -> Iterator[list[float]]:
     """Watch a process while the block runs → list with its peak resident memory in MB."""
     process, peak, done = psutil.Process(process_id), [0.0], threading.Event()
 
@@ -150,6 +151,7 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> dict[str, float]:
         store_widget_state=False,
         record_timing=False,
         coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],
     )
     with client.setup_kernel():
         started = time.perf_counter()

@@ -88,24 +88,3 @@ def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
     finding = doctor.examine()[1]
     assert not finding.ok
     assert "KeyError" in finding.found
-
-
-def test_device_and_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    from course_lib.blocks.device import budget, by_budget, device
-
-    monkeypatch.setenv("COURSE_DEVICE", "cpu")
-    monkeypatch.delenv("COURSE_BUDGET", raising=False)
-    assert (device().type, budget(), by_budget(quick=1, full=2)) == ("cpu", "quick", 1)
-    monkeypatch.setenv("COURSE_BUDGET", "full")
-    assert by_budget(quick=1, full=2) == 2
-    monkeypatch.setenv("COURSE_BUDGET", "endless")
-    with pytest.raises(ValueError, match="quick or full, but it is 'endless'"):
-        budget()
-    monkeypatch.setenv("COURSE_DEVICE", "toaster")
-    assert "cpu, cuda or mps" in doctor.check_device().found
-    monkeypatch.setenv("COURSE_DEVICE", "cuda:7")
-    import torch
-
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="torch sees no such device"):
-            device()
