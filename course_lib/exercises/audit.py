@@ -21,7 +21,7 @@ from course_lib.exercises.cells import define
 from course_lib.exercises.diagnose import STILL_FAULTY, assess, expected_values
 from course_lib.exercises.engine import Exercise, Report, State, probe
 from course_lib.exercises.judge import agree, close
-from course_lib.exercises.probe import Output, plain, quiet, run
+from course_lib.exercises.probe import Output, plain, quiet, run_test
 
 SEEDS = (0, 1, 2)
 
@@ -54,7 +54,8 @@ def bank(exercise: Exercise) -> Iterator[WrongAnswer]:
     """
     if exercise.kind == "test":
         yield WrongAnswer("a test that accepts everything", lambda implementation: None)
-        yield WrongAnswer("a test that rejects everything", lambda implementation: False)
+        yield WrongAnswer("a test that rejects everything", _rejects_everything)
+        yield WrongAnswer("a test that returns its verdict", lambda implementation: False)
         return
     for m in exercise.misconceptions:
         yield WrongAnswer(f"misconception {m.name!r}", m.answer, m.sentence)
@@ -72,6 +73,10 @@ def bank(exercise: Exercise) -> Iterator[WrongAnswer]:
                 yield WrongAnswer(f"mutant {mutant.id!r} ({change})", mutant.function)
 
 
+def _rejects_everything(implementation: Any) -> None:
+    raise AssertionError
+
+
 def is_complete(exercise: Exercise) -> list[str]:
     """Prompt, two hints, three misconceptions with whole sentences, inputs that follow the seed."""
     broken = []
@@ -82,7 +87,7 @@ def is_complete(exercise: Exercise) -> list[str]:
     if len(exercise.misconceptions) < 3:
         n = len(exercise.misconceptions)
         broken.append(f"at least 3 misconceptions are expected, but there are {n}")
-    for m in exercise.misconceptions:
+    for m in (*exercise.misconceptions, *exercise.also_right):
         if not m.sentence.strip().endswith((".", "?", "!")):
             broken.append(f"the sentence of {m.name!r} does not end like a sentence")
     if exercise.cases is not None:
@@ -169,15 +174,14 @@ def _unnamed_survivors(exercise: Exercise) -> list[str]:
     tried = trial.implementations(exercise, 0)
     for missed in exercise.misconceptions:
         outputs: list[Output] = [
-            {"value": not item.sentence or item.misconception == missed.name} for item in tried
+            {"value": item.is_right or item.misconception == missed.name} for item in tried
         ]
         report = assess(exercise, outputs, 0)
         if report.sentence != missed.sentence:
             broken.append(f"a test that misses {missed.name!r} is told: {report!r}")
-    for item, output in zip(
-        tried, run(exercise.solution, exercise.cases_for(0), True), strict=True
-    ):
-        if item.sentence and output.get("value") is True:
+    outputs = run_test(exercise.solution, exercise.cases_for(0))
+    for item, output in zip(tried, outputs, strict=True):
+        if not item.is_right and output.get("value") is True:
             broken.append(f"the solution is told: {item.sentence}")
     return broken
 
@@ -196,7 +200,7 @@ def equivalents_are_true(exercise: Exercise) -> list[str]:
         mutant = known[label].function
         if exercise.kind == "test":
             (argument, *_) = inspect.signature(exercise.solution).parameters
-            passes = run(exercise.solution, [{argument: mutant}], True) == [{"value": True}]
+            passes = run_test(exercise.solution, [{argument: mutant}]) == [{"value": True}]
         else:
             passes = all(_try(exercise, mutant, seed).state == State.RIGHT for seed in SEEDS)
         if not passes:

@@ -6,12 +6,15 @@ A stub is the solution's own signature and docstring, so the two cannot drift ap
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
 import json
+import linecache
 import re
 import textwrap
 from collections.abc import Callable
-from types import CodeType
+from functools import lru_cache
+from types import CodeType, FunctionType
 from typing import Any
 
 BODY_OF_A_STUB = "raise NotImplementedError  # replace this line"
@@ -60,6 +63,49 @@ def define(source: str, name: str, imports: str) -> Any:
     exec(imports, namespace)
     exec(compile(source, f"<{name}>", "exec"), namespace)
     return namespace[name]
+
+
+def statement_at(filename: str, line: int) -> tuple[str, ast.stmt | None]:
+    """The innermost statement on a line of a file or cell, as text and tree; ("", None) if lost."""
+    return _statement("".join(linecache.getlines(filename)), line)  # IPython's cells are there
+
+
+@lru_cache(maxsize=64)
+def _statement(source: str, line: int) -> tuple[str, ast.stmt | None]:
+    covering = [n for n in _statements(source) if n.lineno <= line <= n.end_lineno]
+    if not covering:
+        return "", None
+    node = min(covering, key=lambda n: (n.end_lineno - n.lineno, -n.col_offset))
+    return " ".join((ast.get_source_segment(source, node) or "").split()), node
+
+
+@lru_cache(maxsize=4)
+def _statements(source: str) -> list[ast.stmt]:
+    try:
+        return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    except SyntaxError:
+        return []
+
+
+def can_raise(function: Any) -> bool:
+    """Whether a function or a helper beside it holds an `assert` or a `raise`."""
+    waiting, seen = [function], set()
+    while waiting:
+        function = waiting.pop()
+        if not isinstance(function, FunctionType):
+            return True  # no source of ours: the benefit of the doubt
+        codes = [function.__code__]
+        for code in codes:
+            if any(step.opname == "RAISE_VARARGS" for step in dis.get_instructions(code)):
+                return True
+            if any(name.startswith(("assert", "raises", "fail")) for name in code.co_names):
+                return True
+            codes += [item for item in code.co_consts if isinstance(item, CodeType)]
+            used = [function.__globals__.get(name) for name in code.co_names]
+            helpers = [f for f in used if getattr(f, "__module__", 0) == function.__module__]
+            waiting += [f for f in helpers if isinstance(f, FunctionType) and f not in seen]
+            seen.update(waiting)
+    return False
 
 
 def same_code(function: Any, other: Callable) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from course_lib.exercises import trial
-from course_lib.exercises.judge import MISSING, Verdict, agree, judge
+from course_lib.exercises.judge import MISSING, STILL_RAISES, Verdict, agree, judge
 from course_lib.exercises.probe import Case, Output, plain, quiet, run
 from course_lib.exercises.render import Report, State
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 STILL_FAULTY = (
     "The planted fault is still there: the outputs are those of the code as it was handed out."
 )
+ONLY_RETURNS = "Your test returns a verdict and asserts nothing: write `assert` in front of it."
+ALSO_RETURNS = "Your test returns a verdict, which nobody reads: write `assert` in front of it."
+ASSERTS_NOTHING = "Your test asserts nothing yet."
 
 
 def assess(exercise: Exercise, outputs: Sequence[Output], seed: int = 0) -> Report:
@@ -27,9 +31,13 @@ def assess(exercise: Exercise, outputs: Sequence[Output], seed: int = 0) -> Repo
     """
     report = partial(Report, exercise.name, exercise.title)
     if outputs and all(output.get("untouched") for output in outputs):
-        return report(State.NOT_ATTEMPTED, 0.0, "fill in the cell above, then check again")
+        return report(State.NOT_ATTEMPTED, 0.0, _invitation(exercise, outputs))
     if exercise.kind == "test":
         return _assess_test(exercise, outputs, seed)
+    if not exercise.is_function and outputs and "value" in outputs[0]:
+        filled, places = _filled(outputs[0]["value"])
+        if filled < places:
+            return report(State.NOT_ATTEMPTED, 0.0, f"{filled} of {places} filled in")
     cases = exercise.cases_for(seed)
     verdicts = judge(outputs, expected_values(exercise, cases), exercise.comparison)
     right = sum(verdict.right for verdict in verdicts)
@@ -43,9 +51,28 @@ def assess(exercise: Exercise, outputs: Sequence[Output], seed: int = 0) -> Repo
     known = _known_mistake(exercise, outputs, cases)
     if known is not None:
         return report(State.WRONG, score, summary, known.sentence, known.name)
-    failed = len(outputs) < len(cases) or any("value" not in output for output in outputs)
-    state = State.ERROR if failed else State.WRONG
-    return report(state, score, summary, details=_first_difference(exercise, verdicts))
+    raised = [n for n, output in enumerate(outputs[: len(cases)]) if "value" not in output]
+    raised += range(len(outputs), len(cases))  # what never came back
+    shown = raised[0] if raised else [verdict.right for verdict in verdicts].index(False)
+    state = State.ERROR if raised else State.WRONG
+    return report(state, score, summary, details=_difference(exercise, shown, verdicts[shown]))
+
+
+def _invitation(exercise: Exercise, outputs: Sequence[Output]) -> str:
+    """What is to be done where nothing has been done."""
+    if any(output.get("unfinished") for output in outputs):
+        return STILL_RAISES
+    what = "mend" if exercise.kind == "repair" else "fill in"
+    return f"{what} the cell above, then check again"
+
+
+def _filled(value: Any) -> tuple[int, int]:
+    """How many places of a value are filled in, and how many there are."""
+    if isinstance(value, (dict, list)):
+        items = value.values() if isinstance(value, dict) else value
+        counts = [_filled(item) for item in items]
+        return sum(filled for filled, _ in counts), sum(places for _, places in counts)
+    return int(value is not None), 1
 
 
 @dataclass(frozen=True)
@@ -107,38 +134,80 @@ def _is_no_choice(exercise: Exercise, outputs: Sequence[Output]) -> bool:
     return not any(agree(value, choice, exercise.comparison).right for choice in exercise.choices)
 
 
-def _first_difference(exercise: Exercise, verdicts: Sequence[Verdict]) -> tuple[str]:
-    """The first case that is wrong. A value that was to be predicted is not given away."""
-    number, verdict = next((n, v) for n, v in enumerate(verdicts, 1) if not v.right)
-    return (f"case {number}: {verdict}" if exercise.is_function else verdict.problem,)
+def _difference(exercise: Exercise, number: int, verdict: Verdict) -> tuple[str]:
+    """What is wrong with one case. A value that was to be predicted is not given away."""
+    if exercise.is_function:
+        return (f"case {number + 1}: {verdict}",)
+    return (re.sub(r"\bitem (\d+) of \d+", r"number \1", verdict.problem),)
+
+
+Pair = tuple[trial.Implementation, Output]
 
 
 def _assess_test(exercise: Exercise, outputs: Sequence[Output], seed: int) -> Report:
-    """Does it accept the right one and reject every wrong one? The score is the share rejected."""
+    """Does it accept the right ones and reject every wrong one? The score is the share rejected."""
     report = partial(Report, exercise.name, exercise.title)
     tried = trial.implementations(exercise, seed)
     padded = [*outputs, *[Output()] * (len(tried) - len(outputs))]
     pairs = list(zip(tried, padded[: len(tried)], strict=True))
-    on_right = next(output for item, output in pairs if not item.sentence)
-    if "value" not in on_right:
-        problem = on_right.get("error", MISSING)
-        return report(State.ERROR, 0.0, "fails on the right implementation", details=(problem,))
-    if on_right["value"] is not True:
-        said = "Your test rejects the right implementation."
-        return report(State.WRONG, 0.0, "no point until it accepts it", said)
+    refused = _on_the_right_ones(exercise, [pair for pair in pairs if pair[0].is_right])
+    if refused is not None:
+        return refused
+    wrong = [(item, output) for item, output in pairs if not item.is_right]
     # A wrong implementation may crash the test, which rejects it too; a result that never came back
-    # does not.
-    wrong = [(item, output) for item, output in pairs if item.sentence]
-    survivors = [
-        item for item, output in wrong if output.get("value") is not False and "error" not in output
+    # does not, and nor does a returned one.
+    missed = [
+        pair for pair in wrong if pair[1].get("value") is not False and "error" not in pair[1]
     ]
-    score = 1 - len(survivors) / len(wrong)
-    summary = f"{len(wrong) - len(survivors)} of {len(wrong)} wrong implementations rejected"
-    if not survivors:
+    score = 1 - len(missed) / len(wrong)
+    summary = f"{len(wrong) - len(missed)} of {len(wrong)} wrong implementations rejected"
+    if not missed:
         return report(State.RIGHT, score, summary)
+    if any(output.get("returned") for _, output in missed):
+        asserts = any(output.get("value") is False for _, output in wrong)
+        if asserts:
+            return report(State.WRONG, score, summary, ALSO_RETURNS)
+        return report(State.WRONG, 0.0, "", ONLY_RETURNS)
+    if any(output.get("asserts_nothing") for _, output in missed):
+        return report(State.WRONG, 0.0, "", ASSERTS_NOTHING)
     if len(outputs) < len(tried):
         return report(State.ERROR, score, summary, details=(MISSING,))
+    first = _first_named(exercise, [item for item, _ in missed])
+    return report(State.WRONG, score, summary, first.sentence, first.misconception)
+
+
+def _first_named(
+    exercise: Exercise, missed: Sequence[trial.Implementation]
+) -> trial.Implementation:
+    """The first misconception among the implementations that were missed, else a mutant."""
     names = [misconception.name for misconception in exercise.misconceptions]
     ranks = {name: rank for rank, name in enumerate(names)}
-    first = min(survivors, key=lambda item: ranks.get(item.misconception, len(ranks)))
-    return report(State.WRONG, score, summary, first.sentence, first.misconception)
+    return min(missed, key=lambda item: ranks.get(item.misconception, len(ranks)))
+
+
+def _on_the_right_ones(exercise: Exercise, pairs: Sequence[Pair]) -> Report | None:
+    """The report on a test that does not accept each right implementation, the subject first."""
+    report = partial(Report, exercise.name, exercise.title)
+    for item, output in sorted(pairs, key=lambda pair: pair[0].misconception != ""):
+        if output.get("value") is True:
+            continue
+        if output.get("unfinished"):
+            return report(State.NOT_ATTEMPTED, 0.0, STILL_RAISES)
+        if "value" not in output and (not item.misconception or "error" not in output):
+            problem = output.get("error", MISSING)
+            return report(State.ERROR, 0.0, "fails on the right implementation", details=(problem,))
+        if not item.misconception:
+            said = _rejection(output, "the right implementation")
+            return report(State.WRONG, 0.0, "it must first pass on the right one", said)
+        said = f"Your test rejects a right implementation: {item.sentence}"
+        where = output.get("error") or _rejection(output, "it")
+        return report(State.WRONG, 0.0, "it must pass on every right one", said, details=(where,))
+    return None
+
+
+def _rejection(output: Output, what: str) -> str:
+    """Which line of the test fails on a right implementation, as far as that is known."""
+    if "where" not in output:
+        return f"Your test rejects {what}."
+    advice = f": {output['advice']}" if "advice" in output else ""
+    return f"{output['where']} fails on {what}{advice}."

@@ -62,7 +62,8 @@ class Exercise:
 
     kind "implement"  solution: function; stub: made from it, unless given
     kind "repair"     solution: function; stub: the function with the planted fault
-    kind "test"       solution: a test `f(implementation)` that asserts; subject: the right one
+    kind "test"       solution: a test `f(implementation)` that asserts; subject: the right one;
+                      also_right: further right ones, which it must accept too
     kind "predict"    solution: number, text (see `choices`), or a dictionary or tuple of them
     kind "ablate"     solution: a function (stub: the full method), or the values to be measured
     """
@@ -80,6 +81,7 @@ class Exercise:
     cases: Callable[[int], list[Case]] | None = None  # seed → keyword arguments of each call
     stub: Callable | None = None
     subject: Callable | None = None
+    also_right: tuple[Misconception, ...] = ()  # `sentence`: in what it differs and why it may
     choices: tuple[str, ...] = ()
     measure: Callable[[], Any] | None = (
         None  # computes a predicted value; the tests hold it to `solution`
@@ -120,8 +122,9 @@ class Exercise:
         demand(
             (self.kind == "test") == (self.subject is not None), "a subject belongs to kind 'test'"
         )
+        demand(self.kind == "test" or not self.also_right, "`also_right` belongs to kind 'test'")
         demand(not self.choices or self.solution in self.choices, "the solution must be a choice")
-        names = [misconception.name for misconception in self.misconceptions]
+        names = [named.name for named in (*self.misconceptions, *self.also_right)]
         demand(len(set(names)) == len(names), f"two misconceptions share a name: {names}")
 
     @property
@@ -170,11 +173,10 @@ class Exercise:
         )
 
     def hint(self, tier: int = 1) -> Card:
-        """Hint number `tier`, from 1. Raises ValueError that says how many there are."""
+        """Hint number `tier`, from 1; for any other number, how many there are."""
         if tier not in range(1, len(self.hints) + 1):
-            raise ValueError(
-                f"{self.title} has hints 1 to {len(self.hints)}, but {tier} was asked for"
-            )
+            n = len(self.hints)
+            return Card(f"There are {n} hints, `hint(1)` to `hint({n})`, and no hint {tier}.")
         return Card(f"**Hint {tier} of {len(self.hints)}:** {self.hints[tier - 1]}")
 
     def expected(self) -> Card:
@@ -203,6 +205,8 @@ def check(exercise: Exercise, answer: Any, confidence: float | None = None) -> R
 
     `confidence` in percent (0 to 100) enters a first prediction for `calibration`.
     """
+    if confidence is not None and 0 < confidence <= 1:
+        raise ValueError("confidence is in percent: 70, not 0.7")
     if confidence is not None and not 0 <= confidence <= 100:
         raise ValueError(f"confidence is a percentage from 0 to 100, but {confidence} was given")
     outputs = probe(exercise, answer, exercise.cases_for(PUBLIC_SEED))

@@ -32,6 +32,7 @@ class Verdict:
 
 RIGHT = Verdict(True)
 MISSING = "no result came back"
+STILL_RAISES = "the line `raise NotImplementedError` is still there"
 Compare = Callable[[Any, Any], Verdict]
 
 
@@ -46,7 +47,7 @@ def judge(outputs: Sequence[Output], expected: Sequence[Any], compare: Compare) 
 
 def _verdict(output: Output, expected: Any, compare: Compare) -> Verdict:
     if "value" not in output:
-        return Verdict(False, output.get("error", "not written yet"))
+        return Verdict(False, output.get("error", STILL_RAISES))
     verdict = agree(output["value"], expected, compare)
     if verdict.right and output.get("changed"):
         names = ", ".join(f"`{name}`" for name in output["changed"])
@@ -69,20 +70,20 @@ def close(got: Any, expected: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Ve
     """Same structure, shape and family of type, and |got − expected| ≤ atol + rtol·|expected|.
 
     Whole numbers are compared with `atol` alone, text without regard to case. NaN equals NaN.
+    Whole numbers may stand for floats of the same value.
     """
     if isinstance(expected, dict):
         if not isinstance(got, dict) or set(got) != set(expected):
             names = list(got) if isinstance(got, dict) else describe(got)
             return Verdict(False, f"a dictionary with {list(expected)} expected, {names} got")
-        return _first_wrong(
-            {f"[{key!r}]": (got[key], expected[key]) for key in expected}, rtol, atol
-        )
+        return _first_wrong({repr(key): (got[key], expected[key]) for key in expected}, rtol, atol)
     if isinstance(expected, list):
         got = list(got) if isinstance(got, np.ndarray) else got
         if not isinstance(got, list) or len(got) != len(expected):
             return Verdict(False, f"{describe(expected)} expected, {describe(got)} got")
-        pairs = zip(got, expected, strict=True)
-        return _first_wrong({f"[{i}]": pair for i, pair in enumerate(pairs)}, rtol, atol)
+        pairs = enumerate(zip(got, expected, strict=True), 1)
+        named = {f"item {i} of {len(expected)}": pair for i, pair in pairs}
+        return _first_wrong(named, rtol, atol)
     if isinstance(expected, np.ndarray):
         return _close_arrays(got, expected, rtol, atol)
     return _close_scalars(got, expected, rtol, atol)
@@ -92,7 +93,8 @@ def _first_wrong(pairs: dict[str, tuple[Any, Any]], rtol: float, atol: float) ->
     for where, (got, expected) in pairs.items():
         verdict = close(got, expected, rtol, atol)
         if not verdict.right:
-            return Verdict(False, f"{where} {verdict.problem}", verdict.detail)
+            problem = "is None" if got is None else verdict.problem
+            return Verdict(False, f"{where}: {problem}", verdict.detail)
     return RIGHT
 
 
@@ -121,7 +123,7 @@ def _close_arrays(got: Any, expected: np.ndarray, rtol: float, atol: float) -> V
     if got.shape != expected.shape:
         return Verdict(False, f"shape {expected.shape} expected, {got.shape} got")
     family, want = FAMILIES.get(got.dtype.kind, got.dtype.name), FAMILIES[expected.dtype.kind]
-    if family != want:
+    if family != want and (family, want) != ("integer", "float"):
         return Verdict(False, f"an array of type {want} expected, {family} ({got.dtype}) got")
     if want in ("text", "bool"):
         wrong = got != expected
@@ -139,9 +141,11 @@ def _close_arrays(got: Any, expected: np.ndarray, rtol: float, atol: float) -> V
         return RIGHT
     place = np.unravel_index(np.argmax(np.where(wrong, distance, -1.0)), wrong.shape)
     where = "[" + ", ".join(str(int(i)) for i in place) + "]"
+    is_cut = family != want and (b % 1 != 0).any()
+    cut = "whole numbers came back where fractions are expected: " if is_cut else ""
     return Verdict(
         False,
-        f"{wrong.sum()} of {wrong.size} values differ",
+        f"{cut}{wrong.sum()} of {wrong.size} values differ",
         f"most at {where}: {show(expected[place])} expected, {show(got[place])} got",
     )
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from course_lib.exercises.engine import Exercise
 
 ATTEMPTS = 3  # that do not pass, after which the solution opens
+ENOUGH = 3  # predictions, before a word is said about their confidence
 
 
 @dataclass
@@ -47,6 +48,10 @@ class Ledger:
         sure = [percent for percent, _ in self.predictions.values()]
         right = [was_right for _, was_right in self.predictions.values()]
         said, came = sum(sure) / len(sure), 100 * sum(right) / len(right)
+        count = f"{len(sure)} prediction{'s' if len(sure) > 1 else ''}"
+        found = f"{count}: {said:.0f} % sure on average, {came:.0f} % right"
+        if len(sure) < ENOUGH:
+            return f"{found} (from {ENOUGH} on it is judged)."
         lean = (
             "well calibrated"
             if abs(said - came) <= 15
@@ -54,8 +59,7 @@ class Ledger:
             if said > came
             else "too modest"
         )
-        count = f"{len(sure)} prediction{'s' if len(sure) > 1 else ''}"
-        return f"{count}: {said:.0f} % sure on average, {came:.0f} % right: {lean}."
+        return f"{found}: {lean}."
 
 
 LEDGER = Ledger()

@@ -6,19 +6,22 @@ NumPy arrays only, so that the judge may sit in another process.
 
 from __future__ import annotations
 
+import ast
 import copy
 import dataclasses
+import inspect
 import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from course_lib.exercises.cells import same_code
+from course_lib.exercises.cells import can_raise, same_code, statement_at
 
 if TYPE_CHECKING:
     from course_lib.exercises.engine import Exercise
@@ -28,12 +31,17 @@ DEPTH = 12  # of nested lists; deeper data is taken for a cycle
 
 
 class Output(TypedDict, total=False):
-    """What one case gave: `value` or `error` or `untouched`, and maybe `changed`."""
+    """What one case gave: `value` or `error` or `untouched`, and maybe more about it."""
 
     value: Any  # plain data
     error: str  # one line: type, message, the line of the student's code
     untouched: bool  # the stub as it was handed out
+    unfinished: bool  # not the stub, but its `raise NotImplementedError` is still reached
     changed: list[str]  # names of the arguments that the function wrote into
+    returned: bool  # a test came to its end and returned something
+    asserts_nothing: bool  # a test without an `assert`
+    where: str  # the line of a test that failed
+    advice: str  # what may be wrong with that line
 
 
 class NotPlainError(TypeError):
@@ -58,29 +66,62 @@ def probe(exercise: Exercise, answer: Any, cases: Sequence[Case]) -> list[Output
         return [{"error": error} for _ in cases]
     if same_code(answer, exercise.stub_function()):
         return [{"untouched": True} for _ in cases]
-    return run(answer, cases, is_test=exercise.kind == "test")
+    if exercise.kind == "test":
+        outputs = run_test(answer, cases)
+        nothing: Output = {} if can_raise(answer) else {"asserts_nothing": True}
+        return [output | nothing for output in outputs]
+    return run(answer, cases, _renamed(answer, exercise.solution))
 
 
-def run(function: Callable, cases: Sequence[Case], is_test: bool = False) -> list[Output]:
-    """Call `function` on a copy of each case → Outputs. A test's value is True where it accepts."""
-    return [_call(function, case, is_test) for case in cases]
+def run(
+    function: Callable, cases: Sequence[Case], renamed: Mapping[str, str] | None = None
+) -> list[Output]:
+    """Call `function` on a copy of each case → Outputs. `renamed`: case's name → function's."""
+    return [_call(function, case, renamed or {}) for case in cases]
 
 
-def _call(function: Callable, case: Case, is_test: bool) -> Output:
+def run_test(function: Callable, cases: Sequence[Case]) -> list[Output]:
+    """A test on each implementation → Outputs; the value is True where nothing was raised."""
+    with quiet():
+        return [_call_test(function, case) for case in cases]
+
+
+def _renamed(function: Callable, solution: Callable) -> dict[str, str]:
+    """The solution's names → the student's by position, where only the names differ."""
+    try:
+        theirs, ours = (inspect.signature(f).parameters.values() for f in (function, solution))
+    except (TypeError, ValueError):
+        return {}
+    by_position = (inspect.Parameter.POSITIONAL_OR_KEYWORD,)
+    same_number = len(theirs) == len(ours)
+    names = {ours_.name: theirs_.name for ours_, theirs_ in zip(ours, theirs, strict=False)}
+    same_names = set(names) == set(names.values())  # in another order: each finds its own
+    can_move = same_number and all(p.kind in by_position for p in (*theirs, *ours))
+    return names if can_move and not same_names else {}
+
+
+def _call_test(function: Callable, case: Case) -> Output:
+    try:
+        # The one argument goes by position: its name is the student's own affair.
+        result = function(*case.values())
+    except NotImplementedError:
+        return {"untouched": True, "unfinished": True}
+    except AssertionError as error:
+        return {"value": False} | _failed_line(error, function)
+    except (Exception, SystemExit) as error:
+        return {"error": _one_line(error, function)}
+    return {"value": True} if result is None else {"value": True, "returned": True}
+
+
+def _call(function: Callable, case: Case, renamed: Mapping[str, str]) -> Output:
     given = copy.deepcopy(case)
     try:
-        # A test's one argument goes by position: its name is the student's own affair.
-        result = function(*given.values()) if is_test else function(**given)
-        if is_test:
-            rejects = isinstance(result, (bool, np.bool_)) and not result
-            return {"value": not rejects}
+        result = function(**{renamed.get(name, name): value for name, value in given.items()})
         output: Output = {"value": plain(result)}
     except NotImplementedError:
-        return {"untouched": True}
+        return {"untouched": True, "unfinished": True}
     except NotPlainError as error:
         return {"error": str(error)}
-    except AssertionError as error:
-        return {"value": False} if is_test else {"error": _one_line(error, function)}
     except (Exception, SystemExit) as error:
         return {"error": _one_line(error, function)}
     changed = [name for name, value in case.items() if _differs(given[name], value)]
@@ -155,6 +196,46 @@ def _identical(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(_identical, a, b))
     return type(a) is type(b) and (a == b or a != a)
+
+
+def _failed_line(error: AssertionError, function: Callable) -> Output:
+    """Where the student's test failed: the last step that was in its own file or cell."""
+    code = getattr(function, "__code__", None)
+    step, last = error.__traceback__, None
+    while step is not None:
+        if code and step.tb_frame.f_code.co_filename == code.co_filename:
+            last = step
+        step = step.tb_next
+    if last is None:
+        return {}
+    text, statement = statement_at(code.co_filename, last.tb_lineno)
+    text = text if len(text) <= 100 else text[:99] + "…"
+    output: Output = {"where": f"Line {last.tb_lineno}" + (f", `{text}`," if text else "")}
+    if _compares_floats(statement, last):
+        output["advice"] = "compare floats with a tolerance"
+    return output
+
+
+def _compares_floats(statement: ast.stmt | None, step: TracebackType) -> bool:
+    """Whether an `assert` holds `==` or `array_equal` between floats, found by evaluating them."""
+    if not isinstance(statement, ast.Assert):
+        return False
+    sides: list[ast.expr] = []
+    for node in ast.walk(statement.test):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq):
+            sides += [node.left, node.comparators[0]]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("array_equal"):
+            sides += node.args
+    return any(_is_float(side, step) for side in sides)
+
+
+def _is_float(expression: ast.expr, step: TracebackType) -> bool:
+    frame = step.tb_frame
+    try:
+        value = eval(ast.unparse(expression), frame.f_globals, frame.f_locals)
+        return np.asarray(value).dtype.kind in "fc"
+    except Exception:  # a name of a comprehension, say
+        return False
 
 
 def _one_line(error: BaseException, function: Callable) -> str:

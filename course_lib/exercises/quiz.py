@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from course_lib.exercises.render import INK, LOOKS, State, inline
+from course_lib.exercises.render import INK, LOOKS, State, inline, unmarked
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -18,7 +18,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 class Question:
     """One question. `correct` is the index of the right choice; `why` has a sentence for each."""
 
-    prompt: str  # plain text, with `code` in backticks
+    prompt: str  # text with `code`, *emphasis* and **strong**
     choices: tuple[str, ...]
     correct: int
     why: tuple[str, ...]
@@ -57,7 +57,7 @@ class Question:
 
         prompt = ipywidgets.HTML(f"<strong>{inline(self.prompt)}</strong>")
         buttons = ipywidgets.RadioButtons(
-            options=[(choice.replace("`", ""), i) for i, choice in enumerate(self.choices)],
+            options=[(unmarked(choice), i) for i, choice in enumerate(self.choices)],
             value=None,
             layout=ipywidgets.Layout(width="max-content"),
         )

@@ -91,8 +91,28 @@ class Card:
 
 
 def inline(text: str) -> str:
-    """Plain text with `code` in backticks → HTML."""
-    return re.sub(r"`([^`]+)`", r"<code style='color:inherit'>\1</code>", html.escape(text))
+    """Plain text with `code`, **strong** and *emphasis* → HTML. Code is taken as it stands."""
+    parts = html.escape(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its pair
+        parts[-2:] = ["`".join(parts[-2:])]
+    for i, part in enumerate(parts):
+        parts[i] = f"<code style='color:inherit'>{part}</code>" if i % 2 else _emphasised(part)
+    return "".join(parts)
+
+
+def _emphasised(text: str) -> str:
+    for stars, tag in ((r"\*\*", "strong"), (r"\*", "em")):
+        text = re.sub(
+            rf"(?<![\w*]){stars}(?=[^\s*])([^*]*[^\s*]){stars}(?![\w*])",
+            rf"<{tag}>\1</{tag}>",
+            text,
+        )
+    return text
+
+
+def unmarked(text: str) -> str:
+    """Text without the marks of `code`, **strong** and *emphasis*, where HTML cannot stand."""
+    return html.unescape(re.sub(r"<[^>]+>", "", inline(text)))
 
 
 def dots(n: int) -> str:

@@ -20,7 +20,8 @@ from course_lib.features import matching, scale_space, sift
 def sigma_between(octave, level, sigma, layers):
     """Width of the Gaussian that makes level `level` of an octave out of level `level` − 1.
 
-    octave: …, −1, 0, 1, …; level: 1, 2, …; sigma: 1.6; layers: 3 → float, pixels of the octave
+    octave: …, −1, 0, 1, …; level: 1, 2, …; sigma: e.g. 1.6; layers: e.g. 3
+    → float, in pixels of the octave
     """
     before = sigma * 2.0 ** (octave + (level - 1) / layers)
     after = sigma * 2.0 ** (octave + level / layers)
@@ -67,6 +68,37 @@ def sigma_all_levels(octave, level, sigma, layers):
 def sigma_sum(octave, level, sigma, layers):
     return float(sigma * np.sqrt(4.0 ** (level / layers) + 4.0 ** ((level - 1) / layers)))
 
+
+def sigma_always_1_6(octave, level, sigma, layers):
+    return sigma_between(octave, level, 1.6, layers)
+
+
+def sigma_always_3_layers(octave, level, sigma, layers):
+    return sigma_between(octave, level, sigma, 3)
+
+
+def sigma_precedence(octave, level, sigma, layers):
+    before = sigma * 2.0**octave + (level - 1) / layers
+    after = sigma * 2.0**octave + level / layers
+    return float(np.sqrt(after**2 - before**2) / 2.0**octave)
+
+
+def sigma_swapped(octave, level, sigma, layers):
+    return float(np.sqrt(-(sigma_between(octave, level, sigma, layers) ** 2)))
+
+
+def sigma_swapped_power(octave, level, sigma, layers):
+    return (-(sigma_between(octave, level, sigma, layers) ** 2)) ** 0.5  # complex
+
+
+def sigma_next_level(octave, level, sigma, layers):
+    return sigma_between(octave, level + 1, sigma, layers)
+
+
+BEFORE_MINUS_AFTER = (
+    "You take the root of a negative number: level − 1 has the smaller blur, so it is "
+    "after² − before², not the other way round."
+)
 
 SIGMA_BETWEEN = Exercise(
     name="sigma_between",
@@ -129,6 +161,30 @@ Gaussian in pixels **of the octave**, which are $2^o$ photograph pixels wide.
             sigma_sum,
             "You add the two variances. Level − 1 has its variance already: what is missing is the "
             "difference.",
+        ),
+        Misconception("before minus after", sigma_swapped, BEFORE_MINUS_AFTER),
+        Misconception("before minus after, `** 0.5`", sigma_swapped_power, BEFORE_MINUS_AFTER),
+        Misconception(
+            "sigma nailed to 1.6",
+            sigma_always_1_6,
+            "Your function takes 1.6 whatever `sigma` is: use the argument.",
+        ),
+        Misconception(
+            "layers nailed to 3",
+            sigma_always_3_layers,
+            "Your function takes 3 layers whatever `layers` is: use the argument.",
+        ),
+        Misconception(
+            "bracket forgotten",
+            sigma_precedence,
+            "`2**octave + level / layers` adds after the power is taken: the sum is the exponent, "
+            "`2 ** (octave + level / layers)`.",
+        ),
+        Misconception(
+            "one level too far",
+            sigma_next_level,
+            "Yours leads from this level to the next; asked for is the step from level − 1 to this "
+            "level.",
         ),
     ),
     hints=(
@@ -216,7 +272,7 @@ pixel: no picture shows it, only worse matches. Find the fault and mend it.
             "height of the sample",
             peak_sample_height,
             "The place is right now, but the height is still that of the middle sample; the top "
-            "is higher than all three.",
+            "lies beyond all three, higher on a hill and lower in a valley.",
         ),
         Misconception(
             "height on the tangent",
@@ -227,8 +283,8 @@ pixel: no picture shows it, only worse matches. Find the fault and mend it.
         Misconception(
             "height on the wrong side",
             peak_turned_curvature,
-            "The place is right now, but the height has the wrong sign: the top of a hill came "
-            "out lower than its middle sample.",
+            "The place is right now, but the height goes the wrong way: the top of a hill came "
+            "out lower than its middle sample, the bottom of a valley higher.",
         ),
     ),
     hints=(
@@ -293,6 +349,15 @@ def blob_axes_only(dxx, dyy, dxy, ratio):
     return dxx * dyy > 0 and max(dxx / dyy, dyy / dxx) < ratio
 
 
+def blob_at_the_ratio_too(dxx, dyy, dxy, ratio):
+    determinant = dxx * dyy - dxy**2
+    return determinant > 0 and (dxx + dyy) ** 2 * ratio <= (ratio + 1) ** 2 * determinant
+
+
+def blob_by_numpy(dxx, dyy, dxy, ratio):
+    return np.bool_(is_blob(dxx, dyy, dxy, ratio))
+
+
 TEST_IS_BLOB = Exercise(
     name="test_is_blob",
     title="Write the test that lets no edge pass",
@@ -306,7 +371,8 @@ sign and the greater is less than `ratio` times the smaller. Write a test of it:
 numbers whose answer you know, and `assert`. Without `dxy` the curvatures are `dxx` and `dyy`
 themselves, so (9.9, 1, 0) with ratio 10 is just a blob, and (10.1, 1, 0) is not. Your test must
 accept the right function and reject every wrong one: think of dark and bright blobs, saddles,
-slanted edges, and other ratios than 10. (What happens exactly *at* the ratio is nobody's business.)
+slanted edges, and other ratios than 10. (What happens exactly *at* the ratio is nobody's business,
+and a right function may return NumPy's `True` as well as Python's.)
 """,
     solution=test_is_blob,
     subject=is_blob,
@@ -350,6 +416,18 @@ slanted edges, and other ratios than 10. (What happens exactly *at* the ratio is
             "ratio nailed to 10",
             blob_fixed_ratio,
             "Your test accepts a function that ignores `ratio` and always takes 10: try another.",
+        ),
+    ),
+    also_right=(
+        Misconception(
+            "at the ratio, too",
+            blob_at_the_ratio_too,
+            "one that also says blob exactly at the ratio. That case is left open: do not test it.",
+        ),
+        Misconception(
+            "NumPy's True",
+            blob_by_numpy,
+            "one that returns NumPy's `True`, which `is True` refuses. Write `assert is_blob(…)`.",
         ),
     ),
     hints=(
@@ -405,9 +483,21 @@ def histogram_not_round(patch, bins):
     return np.bincount(nearest.ravel(), length.ravel(), bins)
 
 
-def histogram_unweighted(patch, bins):
+def histogram_one_too_many(patch, bins):
     dx, dy, length = _gradients(patch)
-    return _vote(np.arctan2(dy, dx) / (2 * np.pi), np.ones_like(length), bins)
+    turns = np.arctan2(dy, dx) % (2 * np.pi) / (2 * np.pi)
+    nearest = np.rint(bins * turns).astype(int)
+    return np.bincount(nearest.ravel(), length.ravel(), bins)
+
+
+def histogram_counts(patch, bins):
+    dx, dy, _ = _gradients(patch)
+    nearest = np.rint(bins * np.arctan2(dy, dx) / (2 * np.pi)).astype(int) % bins
+    return np.bincount(nearest.ravel(), minlength=bins)  # whole numbers
+
+
+def histogram_unweighted(patch, bins):
+    return histogram_counts(patch, bins).astype(float)
 
 
 def histogram_swapped(patch, bins):
@@ -425,6 +515,16 @@ def histogram_y_up(patch, bins):
     return _vote(np.arctan2(-dy, dx) / (2 * np.pi), length, bins)
 
 
+def histogram_left_minus_right(patch, bins):
+    dx, dy, length = _gradients(patch)
+    return _vote(np.arctan2(dy, -dx) / (2 * np.pi), length, bins)
+
+
+def histogram_opposite(patch, bins):
+    dx, dy, length = _gradients(patch)
+    return _vote(np.arctan2(-dy, -dx) / (2 * np.pi), length, bins)
+
+
 def histogram_from_minus_pi(patch, bins):
     dx, dy, length = _gradients(patch)
     return np.histogram(np.arctan2(dy, dx), bins, (-np.pi, np.pi), weights=length)[0]
@@ -436,6 +536,12 @@ def histogram_edges(patch, bins):
     return np.bincount(nearest.ravel(), length.ravel(), bins)
 
 
+def histogram_cut_to_int(patch, bins):
+    dx, dy, length = _gradients(patch)
+    nearest = (bins * np.arctan2(dy, dx) / (2 * np.pi)).astype(int) % bins
+    return np.bincount(nearest.ravel(), length.ravel(), bins)
+
+
 def histogram_degrees(patch, bins):
     dx, dy, length = _gradients(patch)
     return _vote(np.degrees(np.arctan2(dy, dx)) / (2 * np.pi), length, bins)
@@ -444,6 +550,11 @@ def histogram_degrees(patch, bins):
 def histogram_squared(patch, bins):
     dx, dy, length = _gradients(patch)
     return _vote(np.arctan2(dy, dx) / (2 * np.pi), length**2, bins)
+
+
+def histogram_sum_of_sides(patch, bins):
+    dx, dy, _ = _gradients(patch)
+    return _vote(np.arctan2(dy, dx) / (2 * np.pi), np.abs(dx) + np.abs(dy), bins)
 
 
 def histogram_overwritten(patch, bins):
@@ -462,6 +573,11 @@ def histogram_with_border(patch, bins):
 def histogram_halved(patch, bins):
     return orientation_histogram(patch, bins) / 2
 
+
+ONE_VOTE_EACH = (
+    "Every pixel has one vote in yours; its length is its vote. Else the noise of flat ground "
+    "outvotes an edge (`np.bincount` takes the lengths as its second argument)."
+)
 
 ORIENTATION_HISTOGRAM = Exercise(
     name="orientation_histogram",
@@ -487,15 +603,18 @@ $2\\pi k / \\text{bins}$: so bin 0 takes what is a little above 0 **and** a litt
             "belongs to bin 0 (`% bins`), not to the last one.",
         ),
         Misconception(
-            "votes not weighted",
-            histogram_unweighted,
-            "Every pixel has one vote in yours, so the noise of flat ground outvotes an edge: let "
-            "each vote with the length of its gradient.",
+            "one bin too many",
+            histogram_one_too_many,
+            "What is a little below 2π rounds to bin `bins`, which does not exist: on a circle it "
+            "is bin 0. Take the rounded number modulo `bins`, not only the angle modulo 2π.",
         ),
+        Misconception("votes not weighted", histogram_counts, ONE_VOTE_EACH),
+        Misconception("votes not weighted, as floats", histogram_unweighted, ONE_VOTE_EACH),
         Misconception(
             "x and y swapped",
             histogram_swapped,
-            "Your angle runs from y towards x: it is `np.arctan2(dy, dx)`, y first.",
+            "Your angle runs from y towards x. Either `arctan2` has its arguments exchanged (it is "
+            "`np.arctan2(dy, dx)`, y first), or dx and dy are exchanged: dx compares columns.",
         ),
         Misconception(
             "no quadrant",
@@ -510,6 +629,18 @@ $2\\pi k / \\text{bins}$: so bin 0 takes what is a little above 0 **and** a litt
             "lower neighbour minus the upper.",
         ),
         Misconception(
+            "left minus right",
+            histogram_left_minus_right,
+            "Your dx is left minus right: it is the right neighbour minus the left, "
+            "`patch[1:-1, 2:] - patch[1:-1, :-2]`.",
+        ),
+        Misconception(
+            "downhill",
+            histogram_opposite,
+            "All your gradients point the opposite way, from bright to dark: right minus left and "
+            "lower minus upper, not the reverse.",
+        ),
+        Misconception(
             "counted from −π",
             histogram_from_minus_pi,
             "`arctan2` gives −π to π, and your bin 0 begins at −π: it must be centred on 0.",
@@ -520,6 +651,12 @@ $2\\pi k / \\text{bins}$: so bin 0 takes what is a little above 0 **and** a litt
             "Your bins begin at their angles; they shall be centred on them: round, do not floor.",
         ),
         Misconception(
+            "cut to int",
+            histogram_cut_to_int,
+            "`.astype(int)` alone does not round, it cuts towards zero, so bin 0 takes from both "
+            "sides and is twice as wide as the others: `np.rint` first.",
+        ),
+        Misconception(
             "degrees for radians",
             histogram_degrees,
             "You convert to degrees, then divide by 2π: radians go with 2π, degrees with 360.",
@@ -528,6 +665,12 @@ $2\\pi k / \\text{bins}$: so bin 0 takes what is a little above 0 **and** a litt
             "squared lengths",
             histogram_squared,
             "You vote with dx² + dy², the length squared: take the root.",
+        ),
+        Misconception(
+            "|dx| + |dy|",
+            histogram_sum_of_sides,
+            "You vote with |dx| + |dy|, which favours slanted gradients: the length is "
+            "`np.hypot(dx, dy)`.",
         ),
         Misconception(
             "votes overwritten",
@@ -552,7 +695,9 @@ $2\\pi k / \\text{bins}$: so bin 0 takes what is a little above 0 **and** a litt
         "`patch[1:-1, 2:] - patch[1:-1, :-2]` is dx at every inner pixel. What is dy?",
         "`np.arctan2(dy, dx) / (2 * np.pi)` is the direction in turns; times `bins`, rounded, it "
         "is the bin, if you take it modulo `bins`.",
-        "`np.bincount(which.ravel(), weights.ravel(), bins)` sums the votes of each bin.",
+        "`np.bincount(which.ravel(), weights.ravel(), bins)` sums the votes of each bin. If it "
+        "complains of negative elements: `arctan2` gives −π to π, and `% bins` brings the negative "
+        "bins round.",
     ),
 )
 
@@ -562,8 +707,9 @@ $2\\pi k / \\text{bins}$: so bin 0 takes what is a little above 0 **and** a litt
 def finish(histograms):
     """Normalise, clip, normalise: what makes 128 sums of gradients a descriptor.
 
-    histograms: (N, D) float, not negative → (N, D) float: every row of length 1, after its shares
-    above 0.2 of the length were cut. A row of zeros stays zero.
+    histograms: (N, D) float, not negative → (N, D) float. Each row is brought to length 1, its
+    numbers above 0.2 are lowered to 0.2, and it is brought to length 1 again. A row of zeros
+    stays zero.
     """
     length = np.linalg.norm(histograms, axis=1, keepdims=True)
     clipped = np.minimum(histograms / np.maximum(length, 1e-7), 0.2)
@@ -620,6 +766,28 @@ def finish_zero_by_zero(histograms):
     return clipped / np.linalg.norm(clipped, axis=1, keepdims=True)
 
 
+def _unit_columns(rows):
+    return rows / np.maximum(np.linalg.norm(rows, axis=0, keepdims=True), 1e-7)
+
+
+def finish_columns(histograms):
+    return _unit_columns(np.minimum(_unit_columns(histograms), 0.2))
+
+
+def finish_maximum(histograms):
+    return _unit(np.maximum(_unit(histograms), 0.2))
+
+
+def finish_to_zero(histograms):
+    rows = _unit(histograms)
+    rows[rows > 0.2] = 0
+    return _unit(rows)
+
+
+def finish_cut_again(histograms):
+    return np.minimum(finish(histograms), 0.2)
+
+
 FINISH = Exercise(
     name="finish",
     title="Deaf to contrast, hard to dazzle",
@@ -629,8 +797,9 @@ FINISH = Exercise(
     minutes=8,
     prompt="""
 Turn raw histograms, one in each row, into descriptors, in three steps: bring every row to **length
-1** (Euclidean), cut every number above **0.2**, bring every row to length 1 **again**. A row of
-zeros (a flat patch) stays zero: no division by zero. Do not change the argument.
+1** (Euclidean), lower every number above 0.2 **to** 0.2, bring every row to length 1 **again**.
+(Afterwards some numbers exceed 0.2 again; that is meant.) A row of zeros (a flat patch) stays zero:
+no division by zero. Do not change the argument.
 """,
     solution=finish,
     cases=finish_cases,
@@ -673,6 +842,29 @@ zeros (a flat patch) stays zero: no division by zero. Do not change the argument
             finish_zero_by_zero,
             "A flat patch has length 0, and 0 / 0 is NaN, which poisons every distance: divide by "
             "`np.maximum(length, 1e-7)`.",
+        ),
+        Misconception(
+            "columns for rows",
+            finish_columns,
+            "You normalise the columns: a descriptor is a row, so its length is the norm along "
+            "`axis=1`.",
+        ),
+        Misconception(
+            "maximum for minimum",
+            finish_maximum,
+            "`np.maximum(rows, 0.2)` raises everything to at least 0.2; to cap at 0.2 is "
+            "`np.minimum`.",
+        ),
+        Misconception(
+            "cut to zero",
+            finish_to_zero,
+            "You set what exceeds 0.2 to 0, and the strongest direction is lost: lower it to 0.2.",
+        ),
+        Misconception(
+            "cut once more",
+            finish_cut_again,
+            "You cut a second time at the end, so the rows are shorter than 1 again. That some "
+            "numbers exceed 0.2 after the last step is meant.",
         ),
     ),
     hints=(
@@ -789,6 +981,8 @@ SWITCHES = {
 
 def without(part):
     """`with without("octaves"):` SIFT works without that part; None leaves it whole."""
+    if part is not None and part not in SWITCHES:
+        raise ValueError(f"there is no part {part!r}; there are {', '.join(map(repr, SWITCHES))}")
     name, replacement = SWITCHES.get(part, ("orient", sift.orient))
     return mock.patch.object(sift, name, replacement)
 
@@ -853,6 +1047,23 @@ Guess all four before you measure. Put whole percents in this order; 3 more or l
             "always whole",
             [91, 91, 100, 100],
             "Nothing was switched off: `share_right` must be called inside the `with` block.",
+        ),
+        Misconception(
+            "parts exchanged",
+            [91, 0, 100, 6],
+            "The second and the fourth are exchanged: the octaves belong to the zoom, normalising "
+            "to the dark.",
+        ),
+        Misconception(
+            "changes exchanged",
+            [100, 0, 91, 6],
+            "The pairs are exchanged: first the zoom, then the dark.",
+        ),
+        Misconception(
+            "whole ones first",
+            [91, 100, 6, 0],
+            "The order is another: whole and without for the zoom, then whole and without for the "
+            "dark.",
         ),
     ),
     hints=(

@@ -41,6 +41,22 @@ def distance_squared_in_bytes(a, b):
     return float((difference**2).sum())
 
 
+def distance_loop_in_bytes(a, b):
+    total = 0
+    for p, q in zip(a.ravel(), b.ravel(), strict=True):
+        total += (p - q) ** 2  # uint8 − uint8 is uint8, and so is the total from then on
+    return float(total)
+
+
+def distance_squared_in_int16(a, b):
+    difference = a.astype(np.int16) - b.astype(np.int16)
+    return float((difference**2).sum())
+
+
+def distance_built_in_sum(a, b):
+    return sum((a.astype(np.float64) - b) ** 2)
+
+
 def distance_absolute(a, b):
     return float(np.abs(a.astype(np.float64) - b).sum())
 
@@ -81,7 +97,26 @@ $$d(a, b) = \\sum_{y, x} (a_{yx} - b_{yx})^2$$
         Misconception(
             "square overflows uint8",
             distance_squared_in_bytes,
-            "You square in uint8, where 16² is 0: convert to float before you square.",
+            "Your squares are uint8, where 16² is 0: convert both patches to float first, then "
+            "subtract and square.",
+        ),
+        Misconception(
+            "loop in uint8",
+            distance_loop_in_bytes,
+            "A pixel taken out of the array in a loop is still uint8: its difference, its square "
+            "and even the running total wrap around at 256. Convert both patches to float first.",
+        ),
+        Misconception(
+            "square overflows int16",
+            distance_squared_in_int16,
+            "int16 has room for the difference, but ends at 32767, and 200² is 40000: convert to "
+            "float.",
+        ),
+        Misconception(
+            "built-in sum",
+            distance_built_in_sum,
+            "Python's own `sum` adds up the rows and returns one number for each column: "
+            "`.sum()` of the array adds all pixels.",
         ),
         Misconception(
             "absolute, not squared",
@@ -229,10 +264,23 @@ def cut_result_transposed(image, x, y, radius):
     return cut_patch(image, x, y, radius).T
 
 
+def cut_chained(image, x, y, radius):
+    return image[x - radius : x + radius + 1][y - radius : y + radius + 1]
+
+
+def cut_chained_rows_first(image, x, y, radius):
+    return image[y - radius : y + radius + 1][x - radius : x + radius + 1]
+
+
 def cut_from_corner(image, x, y, radius):
     size = 2 * radius + 1
     return image[y : y + size, x : x + size]
 
+
+ONE_AFTER_THE_OTHER = (
+    "`image[…][…]` cuts rows, and then rows of those rows: both slices belong into one pair of "
+    "brackets, `image[rows, columns]`."
+)
 
 CUT_PATCH = Exercise(
     name="cut_patch",
@@ -271,6 +319,8 @@ asked for. No error will tell you. Find the fault and mend it.
             cut_from_corner,
             "Your patch begins at (x, y); the point should be its centre.",
         ),
+        Misconception("rows of rows", cut_chained_rows_first, ONE_AFTER_THE_OTHER),
+        Misconception("rows of rows, exchanged", cut_chained, ONE_AFTER_THE_OTHER),
     ),
     hints=(
         "Try it on a picture that is wider than high, with x and y far apart.",
@@ -297,8 +347,8 @@ def test_normalise(normalise):
     before = patch.copy()
     result = normalise(patch)
     assert result.shape == patch.shape
-    assert abs(result.mean()) < 1e-9
-    assert abs((result**2).sum() - 1) < 1e-9
+    assert abs(result.mean()) < 1e-6
+    assert abs((result**2).sum() - 1) < 1e-6
     assert result[1, 2] > result[0, 0]
     assert np.allclose(normalise(3 * patch + 5), result)
     assert np.array_equal(patch, before)
@@ -331,6 +381,15 @@ def normalise_in_place(patch):
     return patch
 
 
+def normalise_in_float32(patch):
+    return normalise(patch.astype(np.float32))
+
+
+def normalise_by_reciprocal(patch):
+    centred = patch - patch.mean()
+    return centred * (1 / np.linalg.norm(centred))
+
+
 TEST_NORMALISE = Exercise(
     name="test_normalise",
     title="Write the test that a wrong normalise cannot pass",
@@ -341,8 +400,9 @@ TEST_NORMALISE = Exercise(
     prompt="""
 A right `normalise(patch)` returns a **new** patch with **mean 0** and **norm 1** (its squares sum
 to 1) that still looks the same: brighter stays brighter. Write a test that calls `normalise` and
-`assert`s these. Your test is then run on one right and on many wrong implementations: it must
-accept the one and reject all the others.
+`assert`s these. Your test is then run on a few right implementations (one of them computes in
+float32: leave room for rounding) and on many wrong ones: it must accept every right one and reject
+all the others.
 """,
     solution=test_normalise,
     subject=normalise,
@@ -380,11 +440,24 @@ accept the one and reject all the others.
             "compare after the call.",
         ),
     ),
+    also_right=(
+        Misconception(
+            "in another order",
+            normalise_by_reciprocal,
+            "one that multiplies by 1 / norm, so that the last digits differ. Compare with a "
+            "tolerance, not with `==`.",
+        ),
+        Misconception(
+            "in float32",
+            normalise_in_float32,
+            "one that computes in float32, which rounds in the seventh digit. Allow 1e-6.",
+        ),
+    ),
     hints=(
         "Choose a small patch with no symmetry: `np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 40.0]])`.",
         "One `assert` for each promise: the mean, the sum of squares, the order of dark and "
         "bright, the argument left alone.",
-        "Rounding: `assert abs(result.mean()) < 1e-9`, never `== 0`.",
+        "Rounding: `assert abs(result.mean()) < 1e-6`, never `== 0`.",
     ),
 )
 

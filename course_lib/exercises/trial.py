@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Implementation:
-    """One implementation on trial: `sentence` says what is wrong with it; "" for the right one."""
+    """One implementation on trial; `sentence` says what is wrong with it, or how it is right."""
 
     function: Callable
     sentence: str = ""
     misconception: str = ""
+    is_right: bool = False
 
 
 def mutants_of(exercise: Exercise) -> list[Mutant]:
@@ -37,8 +38,9 @@ def mutants_of(exercise: Exercise) -> list[Mutant]:
 
 
 def implementations(exercise: Exercise, seed: int) -> list[Implementation]:
-    """The right one, the misconceptions and the faulty mutants, in an order drawn from the seed."""
-    chosen = [Implementation(exercise.subject)]
+    """The right ones, the misconceptions and the faulty mutants, in an order from the seed."""
+    chosen = [Implementation(exercise.subject, is_right=True)]
+    chosen += [Implementation(m.answer, m.sentence, m.name, True) for m in exercise.also_right]
     chosen += [Implementation(m.answer, m.sentence, m.name) for m in exercise.misconceptions]
     for mutant in mutants_of(exercise):
         if mutant.id not in exercise.equivalent:

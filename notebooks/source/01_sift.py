@@ -29,7 +29,7 @@ import numpy as np
 
 from course_lib.blocks.images import to_gray
 from course_lib.blocks.keypoints import Keypoints
-from course_lib.data.perturb import relight, turn, zoom
+from course_lib.data.perturb import blur, relight, turn, zoom
 from course_lib.data.photos import photo, stereo_motorcycle
 from course_lib.features import brief, matching, scale_space, sift, surf
 
@@ -113,7 +113,7 @@ pictures(
 
 # %% [markdown]
 # First a bar to choose a photograph. All live pictures of this lesson listen to it. SIFT is run
-# once on the chosen picture (80 keypoints, on a copy of 256 pixels, so that the sliders answer at
+# once on the chosen picture (80 keypoints, on a copy of 200 pixels, so that the sliders answer at
 # once) …
 
 # %%
@@ -123,7 +123,7 @@ first = {}
 
 
 def remember(image):
-    first["image"] = shrink(image, 256)
+    first["image"] = shrink(image, 200)
     first["points"], first["descriptors"] = sift.detect_and_describe(first["image"], few)
 
 
@@ -134,10 +134,10 @@ photo_bar.on_change(remember)
 
 
 # %%
-def survive(image, turned, magnified, stops):
+def survive(image, turned, magnified, blurred, stops):
     picture, H = turn(first["image"], np.radians(turned))
     picture, Z = zoom(picture, magnified)
-    picture, H = relight(picture, stops)[0], Z @ H
+    picture, H = relight(blur(picture, blurred)[0], stops)[0], Z @ H
     points, descriptors = sift.detect_and_describe(picture, few)
     index = matching.cross_check(first["descriptors"], descriptors).index
     right = protocol.right_matches(first["points"], points, index, H)
@@ -150,7 +150,8 @@ live(
     survive,
     image=photo_bar,
     turned=(0, 180, 5, 30),
-    magnified=(0.4, 1.4, 0.1, 0.8),
+    magnified=(0.4, 1.2, 0.1, 0.8),
+    blurred=(0.0, 3.0, 0.25, 0.0),
     stops=(-3.0, 1.0, 0.5, -1.0),
     caption="solid blue: right · dashed orange: wrong",
     alt="The photograph beside a copy that is turned, smaller and darker, with lines between "
@@ -243,10 +244,11 @@ live(
 #
 # and a keypoint is where $D$ is extreme among its neighbours in $x$, in $y$, **and in $\sigma$**.
 #
-# The right-hand side says why it works. $\nabla^2$, the Laplacian, answers to blobs; but
-# derivatives shrink under blur, so small blobs would always win. The factor $\sigma^2$ makes up for
-# that exactly (Lindeberg 1994): with it, blobs of all sizes compete fairly. And it comes for free,
-# with the subtraction.
+# The right-hand side says why it works. $\nabla^2$, the **Laplacian**, is the sum of two curvatures,
+# from left to right and from top to bottom; on a blob both have the same sign, so it answers to
+# blobs. But derivatives shrink under blur, so small blobs would always win. The factor $\sigma^2$
+# makes up for that exactly (Lindeberg 1994): with it, blobs of all sizes compete fairly. And it
+# comes for free, with the subtraction.
 
 # %% [markdown]
 # ### By hand
@@ -310,9 +312,10 @@ curves(
 
 # %% [markdown]
 # Three humps, equally high: that is the $\sigma^2$ at work. And each has its top where the blur is
-# the radius divided by $\sqrt 2 \approx 1.41$, so the top *measures the radius*. Come nearer, the
-# disc doubles on the sensor, the top moves to twice the blur, and the patch that is cut out around
-# the keypoint doubles with it. **This is scale invariance**, all of it.
+# the radius divided by $\sqrt 2 \approx 1.41$ (the sampled blurs hit it to 2 %: 1.39 above), so the
+# top *measures the radius*. Come nearer, the disc doubles on the sensor, the top moves to twice the
+# blur, and the patch that is cut out around the keypoint doubles with it. **This is scale
+# invariance**, all of it.
 #
 # Now on real spots. Choose one (click, or arrow keys): its curve, and the maximum that gave it its
 # size.
@@ -363,11 +366,13 @@ pick(
 )
 
 # %% [markdown]
-# Some spots have a second hump: a button on a coat on a man. SIFT makes one keypoint of each hump.
+# Some spots have a second hump: a button on a coat on a man. SIFT makes a keypoint of each hump, if
+# it is also extreme in $x$ and $y$.
 #
 # ### The pyramid, cheaply
 #
-# Blurring by 16 pixels takes a kernel of 129 numbers. Two facts make it cheap:
+# Blurring by 16 pixels takes a kernel of 129 numbers: the hill counts as flat beyond 4 $\sigma$, and
+# 64 numbers on each side with one in the middle are 129. Two facts make it cheap:
 #
 # * **Variances add.** A blur of $\sigma_1$ and then one of $\sigma_2$ is one blur of
 #   $\sqrt{\sigma_1^2 + \sigma_2^2}$. So each level needs only a *little* more blur than the one
@@ -418,7 +423,8 @@ ex.SIGMA_BETWEEN.box()
 def sigma_between(octave, level, sigma, layers):
     """Width of the Gaussian that makes level `level` of an octave out of level `level` − 1.
 
-    octave: …, −1, 0, 1, …; level: 1, 2, …; sigma: 1.6; layers: 3 → float, pixels of the octave
+    octave: …, −1, 0, 1, …; level: 1, 2, …; sigma: e.g. 1.6; layers: e.g. 3
+    → float, in pixels of the octave
     """
     raise NotImplementedError  # replace this line
 
@@ -460,7 +466,11 @@ ex.SIGMA_BETWEEN.expected()
 # ### Extreme among 26
 #
 # A candidate must be above (or below) all its neighbours: 8 in its own layer, 9 in the layer below,
-# 9 above. The library asks the neighbours one by one, and only about the candidates that are left:
+# 9 above. The library asks the neighbours one by one, and only about the candidates that are left.
+#
+# To read it: `D` is laid out flat, so a neighbour is a fixed number of places away; the 26 numbers
+# are `steps`. And `sign(here) * (here - neighbour) >= 0` asks of a hill "higher?" and of a valley
+# "lower?" in one line.
 
 # %%
 source(sift.find_extrema)
@@ -544,9 +554,10 @@ for contrast in (0.02, 0.04, 0.08, 0.16):
 
 # %% [markdown]
 # **Edges.** A point on an edge is extreme only *across* it. Along the edge all is alike, and the
-# point slides. The Hessian tells: its two eigenvalues are the curvatures across and along. Lowe
-# compares them without computing them, since the trace is their sum and the determinant their
-# product:
+# point slides. The **Hessian** tells: the matrix [[dxx, dxy], [dxy, dyy]] of second derivatives,
+# whose two eigenvalues are the curvatures across and along. Lowe compares them without computing
+# them. The **trace**, dxx + dyy, is their sum; the **determinant**, dxx · dyy − dxy², is their
+# product, negative at a saddle, where the signs differ. With curvatures $a$ and $b$:
 #
 # $$\frac{(\text{trace})^2}{\text{determinant}} = \frac{(a + b)^2}{ab} < \frac{(r + 1)^2}{r}
 # \qquad\Longleftrightarrow\qquad \tfrac1r < \tfrac ab < r, \quad r = 10.$$
@@ -594,7 +605,12 @@ pictures(
 #
 # ### ✎ Your turn: a test that no edge passes
 #
-# Here the roles are exchanged: you do not write the function but its **test**.
+# Here the roles are exchanged: you do not write the function but its **test**. What it is given:
+#
+# * `dxx` is the curvature from left to right, `dyy` from top to bottom, `dxy` the slant;
+# * the matrix [[dxx, dxy], [dxy, dyy]] has the two curvatures, across and along, as eigenvalues;
+# * with dxx = dyy = $a$ they are $a$ + dxy and $a$ − dxy: (3, 3, 2.8) has the curvatures 5.8 and 0.2,
+#   an edge along a diagonal.
 
 # %%
 ex.TEST_IS_BLOB.box()
@@ -656,12 +672,12 @@ figure(fig, alt="Keypoints by octave: 560 in octave -1, then 137, 63, 17, 10, 3 
 # ## 3 · Which way does it point?
 #
 # A keypoint knows its place and size. When the camera is tilted, its patch turns. So SIFT lets the
-# patch itself say which way is "up": every pixel has a **gradient**, and the most frequent
+# patch itself say which way it points: every pixel has a **gradient**, and the most frequent
 # direction wins.
 #
 # Into a circle of 36 bins, each pixel votes for its gradient's direction, with a weight: the
-# gradient's length times a Gaussian window. The highest bin is the keypoint's angle; each other bin
-# of at least 80 % of it becomes **another keypoint** at the same place.
+# gradient's length times a Gaussian window. The highest bin is the keypoint's angle; each other
+# *local peak* of at least 80 % of it becomes **another keypoint** at the same place.
 
 # %% [markdown]
 # **By hand**, with 8 bins of 45° and no window. The patch has four inner pixels:
@@ -715,7 +731,8 @@ check(ex.ORIENTATION_HISTOGRAM, orientation_histogram)
 #
 # <details><summary>Hint 3</summary>
 #
-# `np.bincount(which.ravel(), weights.ravel(), bins)` sums the votes of each bin.
+# `np.bincount(which.ravel(), weights.ravel(), bins)` sums the votes of each bin. If it complains of
+# negative elements: `arctan2` gives −π to π, and `% bins` brings the negative bins round.
 #
 # </details>
 
@@ -826,17 +843,18 @@ print(f"angle: median {np.median(angle):.1f} degrees, {np.mean(abs(angle - 30) <
 # ## 4 · What does it look like: the descriptor
 #
 # Place, size, direction: now the patch can be cut out *upright and at standard size*, whatever the
-# camera did. What remains is to describe it so that a slightly wrong place, and another light,
-# change little.
+# camera did. ("Upright" means: turned so that the keypoint's direction points to the right.) What
+# remains is to describe it so that a slightly wrong place, and another light, change little.
 #
 # Not its pixels, but **histograms of its gradient directions**: a grid of 4 × 4 cells, 8 directions
 # each, $4 \cdot 4 \cdot 8 = 128$ numbers. Within a cell an edge may move without any change: the
 # same trick as in the complex cells of the visual cortex, says Lowe, who names Edelman, Intrator
 # and Poggio (1997) as his source.
 #
-# Three small functions draw what happens: the upright patch, its gradients, the 16 histograms.
+# Small functions draw what happens: the upright patch, its gradients, the 16 histograms. The next
+# five code cells hold them and no more. They are folded: click on the three dots to see them.
 
-# %%
+# %% jupyter={"source_hidden": true}
 SIDE = 240  # pixels of each of the four pictures below; a patch is 12 scales wide
 
 
@@ -854,13 +872,13 @@ def upright_patch(image, points, n):
 # Arrows and the 4 × 4 grid:
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def draw_arrows(tile, xy, vectors, ink):
     """Arrows from xy (N, 2) along vectors (N, 2), onto a copy of the tile."""
     tile = tile.copy()
     for start, end in zip(xy, xy + vectors, strict=True):
         a, b = (tuple(np.rint(p * 16).astype(int).tolist()) for p in (start, end))
-        cv2.line(tile, a, b, colour(ink), 1, cv2.LINE_AA, 4)
+        cv2.arrowedLine(tile, a, b, colour(ink), 1, cv2.LINE_AA, 4, tipLength=0.25)
     return tile
 
 
@@ -874,7 +892,7 @@ def with_grid(tile):
 # The gradients, taken at the blur of the keypoint's own level (a scale is a twelfth of the patch):
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def gradient_tile(patch):
     """16 × 16 gradients of the patch, at the blur where SIFT takes them."""
     blurred = scale_space.blur(to_gray(patch), SIDE / 12)
@@ -890,7 +908,7 @@ def gradient_tile(patch):
 # The descriptor, drawn twice: sixteen roses, one a cell …
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def rose_tile(descriptor):
     """The 128 numbers as 16 roses: a spoke for each direction, as long as its number."""
     cell = SIDE // 4
@@ -907,7 +925,7 @@ def rose_tile(descriptor):
 # … and 128 bars, as they are stored.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def bar_tile(descriptor):
     """The same 128 numbers in a row; the colour changes with the cell."""
     tile = np.full((SIDE, SIDE, 3), 255, np.uint8)
@@ -959,7 +977,11 @@ pick(
 # **Soft votes.** A gradient at the border of two cells would flip from one to the other at the
 # slightest shift, so it votes for both, in proportion: for two columns, two rows and two
 # directions, eight bins together (*trilinear interpolation*). In the library the three shares are
-# three `hat` functions, and all votes of a keypoint are one matrix product:
+# three `hat` functions, and all votes of a keypoint are one matrix product.
+#
+# To read it: `u, v` is a sample's place in the turned patch, counted in cells from its middle;
+# `turn` is its direction in bins, counted from the keypoint's own. Then `where` holds its shares in
+# the 16 cells, `which` its shares in the 8 directions, and `@` adds up all samples.
 
 # %%
 source(sift.gradient_histograms)
@@ -994,8 +1016,9 @@ ex.FINISH.box()
 def finish(histograms):
     """Normalise, clip, normalise: what makes 128 sums of gradients a descriptor.
 
-    histograms: (N, D) float, not negative → (N, D) float: every row of length 1, after its shares
-    above 0.2 of the length were cut. A row of zeros stays zero.
+    histograms: (N, D) float, not negative → (N, D) float. Each row is brought to length 1, its
+    numbers above 0.2 are lowered to 0.2, and it is brought to length 1 again. A row of zeros
+    stays zero.
     """
     raise NotImplementedError  # replace this line
 
@@ -1074,10 +1097,9 @@ check(ex.BREAKER, breaker)
 # %% [markdown]
 # ## Measure: the common protocol
 #
-# Pictures persuade, numbers decide. From here to the end of the course every method is measured in
-# the same way; here for the first time. A photograph is turned, zoomed, blurred, relit, and made
-# noisy, by known amounts. Every method keeps its 200 strongest keypoints of what both pictures
-# show.
+# Pictures persuade, numbers decide. Every method of this course is measured in the same way, by the
+# protocol that you met in lesson 00. A photograph is turned, zoomed, blurred, relit, and made noisy,
+# by known amounts. Every method keeps its 200 strongest keypoints of what both pictures show.
 #
 # * **Repeatability**: the share of keypoints that are found again within 3 pixels. It judges the
 #   *detector*.
@@ -1105,7 +1127,7 @@ methods = {
 measured = protocol.standard_curves(camera, methods, long_side=320, n=200)
 
 # %% [markdown]
-# First the detectors: are the same spots found?
+# First the detectors, the curves of lesson 00 again: are the same spots found?
 
 # %%
 labels = {name: c.xlabel for name, c in measured.items()}
@@ -1143,7 +1165,7 @@ for name, at in [("turn", 2), ("zoom", 1), ("noise", 3)]:
 # Read the panels as a buyer would.
 #
 # * **Turn**: SIFT was built for this, and keeps seven of ten at any angle. BRIEF has no direction:
-#   at 30° its score is no better than chance. (At 90° the pixels merely change places, which
+#   at 30° its score is next to nothing (0.05). (At 90° the pixels merely change places, which
 #   flatters SURF.)
 # * **Zoom**: SIFT and SURF, which measure scale, keep about half. BRIEF does not, and is dead at
 #   half size.
@@ -1158,16 +1180,19 @@ for name, at in [("turn", 2), ("zoom", 1), ("noise", 3)]:
 # ## Break it
 #
 # Is every part of SIFT worth its price? Take one out and measure again. Each switch replaces **one
-# function** of the library by a simpler one while the `with` block runs:
+# function** of `sift` by a simpler one while the `with` block runs. Here are the simpler ones, and
+# what each part is replaced by:
 
 # %%
-source(ex, "SWITCHES")
+for replacement in (ex.upright, ex.one_octave, ex.raw, ex.uncut):
+    print(source(replacement).text, end="\n\n\n")
+print(source(ex, "SWITCHES").text)
 
 # %% [markdown]
 # The yardstick is the simplest one, the percentage of matches that are right:
 
 # %%
-source(ex.share_right)
+print(source(ex.share_right).text)
 
 # %% [markdown]
 # **Predict:** without orientation, at which turn do the matches die: 5°, 20°, 45°, 90°?

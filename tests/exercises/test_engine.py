@@ -175,6 +175,51 @@ def test_an_error_in_one_case_keeps_the_marks_of_the_others():
     assert report.score == pytest.approx(2 / 3)
 
 
+def test_the_case_that_raised_is_shown():
+    def wrong_then_raises(a, factor):
+        return a * 7 if len(a) < 7 else undefined_name  # noqa: F821
+
+    report = check(SCALED, wrong_then_raises)
+    assert report.state == State.ERROR
+    assert report.details[0].startswith("case 3: NameError")
+
+
+def test_renamed_arguments_go_by_position():
+    assert check(SCALED, lambda image, k: image * k).state == State.RIGHT
+    assert check(SCALED, lambda factor, a: a * factor).state == State.RIGHT  # each by its name
+    assert check(SCALED, lambda image, k: image + k).misconception == "added"
+    assert check(SCALED, lambda **given: given["a"] * given["factor"]).state == State.RIGHT
+    assert check(SCALED, lambda image: image * 3).state == State.ERROR
+
+    def writes(image, k):
+        image *= k
+        return image
+
+    assert "writes into its argument `a`" in check(SCALED, writes).details[0]
+
+
+def test_a_raise_that_is_left_is_told():
+    def written(a, factor):
+        b = a * factor
+        raise NotImplementedError
+        return b
+
+    report = check(SCALED, written)
+    assert report.state == State.NOT_ATTEMPTED
+    assert report.summary == "the line `raise NotImplementedError` is still there"
+    stub = check(SCALED, run_cell(SCALED.stub_cell(), "scaled"))
+    assert stub.summary == "fill in the cell above, then check again"
+
+    def in_one_case(a, factor):
+        if len(a) > 4:
+            raise NotImplementedError
+        return a * factor
+
+    report = check(SCALED, in_one_case)
+    assert report.state == State.ERROR
+    assert report.details == ("case 3: the line `raise NotImplementedError` is still there",)
+
+
 @pytest.mark.parametrize("answer", [None, 3, "scaled", np.ones(3)], ids=repr)
 def test_no_function_is_an_error(answer):
     report = check(SCALED, answer)
@@ -252,12 +297,35 @@ def test_measured_values_in_a_dictionary():
     assert measured.stub_cell() == 'count = {"with": None, "without": None}\n'
     assert check(measured, {"with": None, "without": None}).state == State.NOT_ATTEMPTED
     assert check(measured, {"without": 0.52, "with": 0.85}).state == State.RIGHT
-    assert check(measured, {"with": 0.9, "without": None}).state == State.WRONG
-    assert "['without']" in check(measured, {"with": 0.9, "without": 0.7}).details[0]
+    assert check(measured, {"with": 0.9, "without": 0.7}).details == (
+        "'without': the value differs",
+    )
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer", "said"),
+    [
+        ((91, 6, 3, 2), [91, 6, None, None], "2 of 4 filled in"),
+        ({"a": (1, 2), "b": 3}, {"a": (1, None), "b": 3}, "2 of 3 filled in"),
+        ({"a": 1, "b": 3}, {"a": None, "b": 3}, "1 of 2 filled in"),
+    ],
+)
+def test_half_filled_in_is_no_attempt(solution, answer, said):
+    several = dataclasses.replace(COUNT, solution=solution, misconceptions=())
+    report = check(several, answer)
+    assert (report.state, report.summary) == (State.NOT_ATTEMPTED, said)
+    assert "return" not in repr(report)
+
+
+def test_a_wrong_number_is_counted_from_one():
+    several = dataclasses.replace(COUNT, solution=(91, 6), atol=0, misconceptions=())
+    assert check(several, [90, 6]).details == ("number 1: the value differs",)
 
 
 def test_repair_untouched_still_faulty_repaired():
-    assert check(REPAIR, run_cell(REPAIR.stub_cell(), "scaled")).state == State.NOT_ATTEMPTED
+    untouched = check(REPAIR, run_cell(REPAIR.stub_cell(), "scaled"))
+    assert untouched.state == State.NOT_ATTEMPTED
+    assert untouched.summary == "mend the cell above, then check again"
     with_comment = REPAIR.stub_cell().replace("return a + factor", "return (a  +  factor)  # hm")
     assert check(REPAIR, run_cell(with_comment, "scaled")).state == State.NOT_ATTEMPTED
     touched = REPAIR.stub_cell().replace("return a + factor", "return factor + a")
@@ -268,38 +336,234 @@ def test_repair_untouched_still_faulty_repaired():
 
 
 def test_students_test_is_scored_by_what_it_rejects():
-    exercise = start.TEST_NORMALISE
-    everything = check(exercise, lambda normalise: None)
-    assert (everything.state, everything.score) == (State.WRONG, 0)
-    nothing = check(exercise, lambda f: False)  # the argument's name is the student's own affair
-    assert (nothing.state, nothing.score) == (State.WRONG, 0)
-    assert "rejects the right implementation" in nothing.sentence
+    exercise = CENTRE
 
-    def only_the_mean(normalise):
-        return abs(normalise(np.array([[1.0, 2, 4], [8, 16, 40]])).mean()) < 1e-9
+    def everything(centre):
+        assert centre is not None
+
+    def nothing(f):  # the argument's name is the student's own affair
+        raise AssertionError
+
+    accepts = check(exercise, everything)
+    assert (accepts.state, accepts.score) == (State.WRONG, 0)
+    rejects = check(exercise, nothing)
+    assert (rejects.state, rejects.score) == (State.WRONG, 0)
+    assert "`raise AssertionError`, fails on the right implementation" in rejects.sentence
+    assert rejects.summary == "it must first pass on the right one"
+
+    def only_the_mean(centre):
+        assert abs(centre(PATCH).mean()) < 1e-9
 
     partial = check(exercise, only_the_mean)
-    assert partial.misconception == "norm is not checked"
+    assert partial.misconception == "zero"
     assert 0 < partial.score < 1
 
-    def broken(normalise):
+    def broken(centre):
         return undefined_name  # noqa: F821
 
     assert check(exercise, broken).state == State.ERROR
-    stub = run_cell(exercise.stub_cell(), "test_normalise")
+    stub = run_cell(exercise.stub_cell(), "test_centre")
     assert check(exercise, stub).state == State.NOT_ATTEMPTED
 
 
+PATCH = np.array([[1.0, 2, 4], [8, 16, 40]])
+
+
+def centre(image):
+    return image - image.mean()
+
+
+def test_centre(centre):
+    """The mean is 0, and differences stay."""
+    image = np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 40.0]])
+    n = centre(image)
+    assert abs(n.mean()) < 1e-5
+    assert abs(n[1, 2] - n[0, 0] - 39) < 1e-5
+
+
+test_centre.__test__ = False  # a solution, not one of ours
+CENTRE = dataclasses.replace(
+    SCALED,
+    name="test_centre",
+    kind="test",
+    solution=test_centre,
+    subject=centre,
+    cases=None,
+    misconceptions=(
+        Misconception("not moved", lambda image: image + 0, "Nothing moves."),
+        Misconception("zero", lambda image: image * 0, "All is zero."),
+        Misconception("scaled too", lambda image: (image - image.mean()) / 9, "It is scaled."),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        lambda f: False,
+        lambda f: True,
+        lambda f: abs(f(PATCH).mean()) < 1e-9,
+        lambda f: (f(PATCH).mean() < 1e-9, "mean"),
+    ],
+)
+def test_a_returned_verdict_earns_nothing(verdict):
+    report = check(CENTRE, verdict)
+    assert (report.state, report.score) == (State.WRONG, 0)
+    assert report.sentence == (
+        "Your test returns a verdict and asserts nothing: write `assert` in front of it."
+    )
+
+
+def test_a_verdict_after_an_assert():
+    def half(centre):
+        assert abs(centre(PATCH).mean()) < 1e-9
+        return centre(PATCH).std() > 0
+
+    report = check(CENTRE, half)
+    assert report.state == State.WRONG
+    assert 0 < report.score < 1
+    assert "which nobody reads" in report.sentence
+
+    def returns_too(centre):
+        test_centre(centre)
+        return True
+
+    assert check(CENTRE, returns_too).state == State.RIGHT
+
+
+def test_a_test_without_an_assert_is_told():
+    def only_words(centre):
+        """The mean is zero."""
+
+    def only_calls(centre):
+        centre(np.arange(6.0).reshape(2, 3))
+
+    for empty in (only_words, only_calls, lambda f: None):
+        report = check(CENTRE, empty)
+        assert (report.state, report.score) == (State.WRONG, 0)
+        assert report.sentence == "Your test asserts nothing yet."
+
+    def by_numpy(centre):
+        np.testing.assert_equal(centre(PATCH).shape, PATCH.shape)
+
+    def by_helper(centre):
+        asserted_elsewhere(centre)
+
+    for weak in (by_numpy, by_helper):
+        assert "asserts nothing" not in check(CENTRE, weak).sentence
+
+
+def asserted_elsewhere(centre):
+    assert centre(PATCH).shape == PATCH.shape
+
+
+def test_a_raise_left_in_a_test_is_told():
+    def unfinished(centre):
+        assert centre(PATCH).shape == PATCH.shape
+        raise NotImplementedError
+
+    report = check(CENTRE, unfinished)
+    assert report.state == State.NOT_ATTEMPTED
+    assert report.summary == "the line `raise NotImplementedError` is still there"
+
+
+def test_the_assert_that_fails_on_the_right_one_is_named():
+    def too_exact(centre):
+        n = centre(PATCH)
+        assert n.shape == PATCH.shape
+        assert n.mean() == 0.1
+
+    line = too_exact.__code__.co_firstlineno + 3
+    assert check(CENTRE, too_exact).sentence == (
+        f"Line {line}, `assert n.mean() == 0.1`, fails on the right implementation: "
+        "compare floats with a tolerance."
+    )
+
+    def wrong_shape(centre):
+        assert (
+            centre(PATCH).shape
+            == (3, 3)
+        )  # fmt: skip
+
+    said = check(CENTRE, wrong_shape).sentence
+    assert "`assert ( centre(PATCH).shape == (3, 3) )`, fails on the right" in said
+    assert "tolerance" not in said
+
+    lost = run_cell("def test_centre(f):\n    assert f is None\n", "test_centre")
+    said = check(CENTRE, lost).sentence
+    assert said == "Line 2 fails on the right implementation."
+
+
+def test_a_students_test_prints_no_warnings(recwarn):
+    def divides(centre):
+        n = centre(PATCH)
+        assert np.isfinite(np.log(n - n) / 0).sum() == 0
+
+    check(CENTRE, divides)
+    assert not recwarn.list
+
+
+def in_float32(image):
+    return centre(image.astype(np.float32))
+
+
+def refuses(image):
+    raise ValueError("no")
+
+
+TOLERANT = dataclasses.replace(
+    CENTRE,
+    also_right=(Misconception("single precision", in_float32, "32 bits are enough."),),
+)
+
+
+def test_an_over_strict_test_is_refused():
+    def strict(centre):
+        test_centre(centre)
+        assert centre(PATCH).dtype == np.float64
+
+    assert check(CENTRE, strict).state == State.RIGHT
+    report = check(TOLERANT, strict)
+    assert (report.state, report.score) == (State.WRONG, 0)
+    assert report.sentence == "Your test rejects a right implementation: 32 bits are enough."
+    assert "`assert centre(PATCH).dtype == np.float64`, fails on it." in report.details[0]
+
+    def lenient(centre):
+        n = centre(PATCH)
+        assert abs(n.mean()) < 1e-5
+        assert abs(np.ptp(n) - 39) < 1e-5
+
+    assert check(TOLERANT, lenient).state == State.RIGHT
+    crashing = Misconception("refuses", refuses, "It may refuse.")
+    crashed = check(dataclasses.replace(TOLERANT, also_right=(crashing,)), lenient)
+    assert crashed.state == State.WRONG
+    assert crashed.sentence.endswith("It may refuse.")
+    assert crashed.details[0].startswith("ValueError: no")
+
+
+def test_the_audit_holds_the_solution_to_every_right_one():
+    assert audit.audit(CENTRE) == audit.audit(TOLERANT) == []
+    refused = Misconception("refuses", refuses, "It may refuse.")
+    broken = audit.audit(dataclasses.replace(TOLERANT, also_right=(refused,)))
+    assert any("It may refuse." in sentence for sentence in broken)
+    unfinished = Misconception("same", centre, "no full stop")
+    broken = audit.audit(dataclasses.replace(TOLERANT, also_right=(unfinished,)))
+    assert broken == ["the sentence of 'same' does not end like a sentence"]
+
+
 def test_counting_calls_does_not_beat_kind_test():
-    exercise = start.TEST_NORMALISE
-    calls = iter(range(10**6))
+    exercise = CENTRE
     states = []
-    for seed in range(4):
+    for seed in range(12):
         calls = iter(range(10**6))
-        outputs = probe(exercise, lambda f, c=calls: next(c) == 0, exercise.cases_for(seed))
+
+        def counts(centre, calls=calls):
+            assert next(calls) == 0
+
+        outputs = probe(exercise, counts, exercise.cases_for(seed))
         states.append(assess(exercise, outputs, seed).state)
-    assert State.RIGHT not in states
-    functions = [case["normalise"] for case in exercise.cases_for(1)]
+    assert states.count(State.RIGHT) <= 4  # the right one stands first by luck alone
+    functions = [case["centre"] for case in exercise.cases_for(1)]
     assert len({(f.__name__, f.__qualname__, f.__doc__, f.__code__) for f in functions}) == 1
 
 
@@ -352,14 +616,22 @@ def test_an_always_equal_answer_is_no_plain_data():
     ("got", "expected", "said"),
     [
         (np.ones((16, 8)), np.ones(128), "shape (128,) expected, (16, 8) got"),
-        (np.ones(3, int), np.ones(3), "an array of type float expected, integer (int64) got"),
+        (np.ones(3), np.ones(3, int), "an array of type integer expected, float (float64) got"),
+        (
+            np.array([1, 2]),
+            np.array([1.5, 2.0]),
+            "whole numbers came back where fractions are expected: 1 of 2 values differ",
+        ),
+        (np.array([1, 3]), np.array([1.0, 2.0]), "1 of 2 values differ; most at [1]"),
+        ([1.0, None], [1.0, 2.0], "item 2 of 2: is None"),
+        ({"a": 1}, {"a": 2}, "'a': the value differs; 2 expected, 1 got"),
         (np.array([1, np.nan, np.inf]), np.ones(3), "NaN or infinity in 2 of 3 places"),
         ([1.0, 1.0], np.ones(2), "an array of shape (2,) expected, a list of 2 got"),
         (None, 1.0, "a number expected, None (is `return` missing?) got"),
         (True, 1, "a number expected, True or False got"),
         ([1, 2], [1, 2, 3], "a list of 3 expected, a list of 2 got"),
         ({"a": 1}, {"a": 1, "b": 2}, "a dictionary with ['a', 'b'] expected, ['a'] got"),
-        ([1, [2, 4]], [1, [2, 3]], "[1] [1] the value differs; 3 expected, 4 got"),
+        ([1, [2, 4]], [1, [2, 3]], "item 2 of 2: item 2 of 2: the value differs; 3"),
         (100_001, 100_000, "the value differs; 100000 expected, 100001 got"),
         (
             np.array([1, 2]),
@@ -387,6 +659,8 @@ def test_differences_are_named(got, expected, said):
         (np.array([np.nan, np.inf]), np.array([np.nan, np.inf])),
         (np.array([1.0, 2.0]), [1.0, 2.0]),
         (3.0, 3),
+        (3, 3.0),
+        (np.ones(3, int), np.ones(3)),
         (float("nan"), float("nan")),
         (np.zeros((0, 2)), np.zeros((0, 2))),
         (None, None),
@@ -413,12 +687,14 @@ def test_missing_results_are_wrong_and_the_rest_keeps_its_marks():
     killed = assess(SCALED, outputs[:2], 5)
     assert (killed.state, killed.score) == (State.ERROR, pytest.approx(2 / 3))
     assert assess(SCALED, [], 5).score == 0
-    assert assess(start.TEST_NORMALISE, [], 5).state == State.ERROR
+    surplus = [*outputs[:2], {"value": 1}, {"error": "one too many"}]
+    assert assess(SCALED, surplus, 5).state == State.WRONG
+    assert assess(CENTRE, [], 5).state == State.ERROR
 
 
 def test_a_killed_trial_earns_only_what_came_back():
-    exercise = start.TEST_NORMALISE
-    outputs = probe(exercise, start.test_normalise, exercise.cases_for(5))
+    exercise = CENTRE
+    outputs = probe(exercise, test_centre, exercise.cases_for(5))
     accepted = outputs.index({"value": True})
     killed = assess(exercise, outputs[: accepted + 2], 5)
     assert killed.state == State.ERROR
@@ -503,12 +779,12 @@ def test_the_audit_of_predictions_and_tests():
     assert "`measure`" in audit.audit(dataclasses.replace(COUNT, measure=lambda: 140))[0]
     assert audit.audit(REPAIR) == []
 
-    def test_normalise(normalise):
+    def test_centre(centre):
         patch = np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 40.0]])
-        assert abs(normalise(patch).mean()) < 1e-9
+        assert abs(centre(patch).mean()) < 1e-9
 
-    weak = dataclasses.replace(start.TEST_NORMALISE, solution=test_normalise)
-    assert any("squares sum" in sentence for sentence in audit.audit(weak))
+    weak = dataclasses.replace(CENTRE, solution=test_centre)
+    assert any("All is zero." in sentence for sentence in audit.audit(weak))
 
 
 @pytest.mark.parametrize(
@@ -523,6 +799,7 @@ def test_the_audit_of_predictions_and_tests():
         ({"kind": "repair"}, "needs its faulty stub"),
         ({"kind": "predict"}, "must be a value"),
         ({"subject": scaled}, "belongs to kind 'test'"),
+        ({"also_right": SCALED.misconceptions[:1]}, "`also_right` belongs to kind 'test'"),
         ({"misconceptions": SCALED.misconceptions[:1] * 2}, "share a name"),
     ],
 )
@@ -565,16 +842,29 @@ def test_summary_keeps_the_best_and_calibration_the_first():
     assert "| Scale | implement | ✔ right |" in table
     assert "○ not attempted" in table
     assert table.endswith("2 of 3 right.")
-    assert repr(engine.calibration()).startswith("1 prediction: 90 % sure on average, 0 % right")
-    assert repr(engine.summary(start)).endswith("0 of 4 right.")
+    assert repr(engine.calibration()) == (
+        "1 prediction: 90 % sure on average, 0 % right (from 3 on it is judged)."
+    )
+    assert repr(engine.summary(start)).endswith(f"0 of {len(start.EXERCISES)} right.")
     with pytest.raises(ValueError, match="0 to 100"):
         check(COUNT, 120, confidence=101)
+    for share in (0.7, 1, 1.0):
+        with pytest.raises(ValueError, match=r"confidence is in percent: 70, not 0\.7"):
+            check(COUNT, 120, confidence=share)
+
+
+@pytest.mark.parametrize(("answer", "word"), [(60, "too sure"), (120, "well calibrated")])
+def test_calibration_is_judged_from_three_on(answer, word):
+    for i in range(3):
+        assert "too" not in repr(engine.calibration())
+        check(dataclasses.replace(COUNT, name=f"count{i}"), answer, confidence=90)
+    assert repr(engine.calibration()).endswith(f"right: {word}.")
 
 
 def test_hints_expected_and_box():
     assert repr(SCALED.hint(2)) == "**Hint 2 of 2:** b"
-    with pytest.raises(ValueError, match="hints 1 to 2, but 3"):
-        SCALED.hint(3)
+    for tier in (0, 3):
+        assert "There are 2 hints" in SCALED.hint(tier)._repr_markdown_()
     assert "●○○○○ · Importance ●●○○○ · 3 min" in SCALED.box()._repr_markdown_()
     case = scaled_cases(0)[0]
     assert f"{case['a'][0, 0] * 3:.4f}" in repr(SCALED.expected())
@@ -621,7 +911,7 @@ def test_reports_are_the_same_every_time():
 
 def test_nothing_of_our_own_is_printed(capsys, recwarn):
     check(start.PATCH_DISTANCE, lambda a, b: 3)
-    check(start.TEST_NORMALISE, start.test_normalise)
+    check(CENTRE, test_centre)
     assert capsys.readouterr() == ("", "")
     assert not recwarn.list
 
@@ -641,3 +931,8 @@ def test_in_a_real_cell():
         states[report.state] = report
     assert list(states) == [State.NOT_ATTEMPTED, State.ERROR, State.RIGHT]
     assert states[State.ERROR].details[0].endswith("(line 6)")
+    source = "def test_normalise(f):\n    n = f(np.eye(3))\n    assert n.mean() == 0.1\n"
+    shell.run_cell(source).raise_error()
+    report = shell.run_cell("check(start.TEST_NORMALISE, test_normalise)").result
+    assert "Line 3, `assert n.mean() == 0.1`, fails on the right" in report.sentence
+    assert "tolerance" in report.sentence

@@ -32,6 +32,18 @@ def test_html_unfolds_each_choice_and_escapes():
     assert bundle["text/plain"].startswith("1. Is")
 
 
+def test_emphasis_is_rendered_and_code_kept():
+    question = Question("Is *a* **not** `2 * x * y`, 3 * 4 * 5?", ("*b*", "`c**d`"), 0, ("x", "y"))
+    page = question.as_html()
+    assert "Is <em>a</em> <strong>not</strong> <code" in page
+    assert ">2 * x * y</code>, 3 * 4 * 5?" in page
+    assert "<em>b</em>" in page
+    assert ">c**d</code>" in page
+    prompt, buttons, _ = question.widget().children
+    assert "<em>a</em>" in prompt.value
+    assert [text for text, _ in buttons.options] == ["b", "c**d"]
+
+
 def test_clicking_answers():
     bundle = Quiz([QUESTION])._repr_mimebundle_()
     assert set(bundle[WIDGET]) >= {"model_id"}
