@@ -108,8 +108,9 @@ class Scrubber(anywidget.AnyWidget):
     index = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, images: Sequence[np.ndarray], **state: object) -> None:
-        picks = np.linspace(0, len(images) - 1, min(4, len(images))).round().astype(int)
-        self._sheet = row([shrink(images[i], 240) for i in picks], height=180)
+        # Two frames, large enough to read, stand for all in the saved file.
+        picks = sorted({len(images) // 3, len(images) - 1})
+        self._sheet = row([shrink(images[i], 480) for i in picks])
         super().__init__(frames=_within(images, FRAMES_LIMIT), **state)
 
     def _repr_mimebundle_(self, **kwargs) -> dict:
