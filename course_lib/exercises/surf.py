@@ -47,8 +47,10 @@ READS = Exercise(
     importance=5,
     minutes=3,
     prompt="""
-The integral image is there already. How many of its entries have to be **read from memory** for the
-sum over one box of **9**×9 pixels, and how many for one of **99**×99 pixels?
+Suppose a table may be prepared once per picture: one number for each place, and the same table for
+boxes of every size. How many of its entries have to be **read from memory** for the sum over one
+box of **9**×9 pixels, and how many for one of **99**×99 pixels? (Nobody has told you yet. Think of
+what the numbers in the table could be; the next section has the answer.)
 """,
     solution={9: 4, 99: 4},
     measure=count_reads,
@@ -56,26 +58,26 @@ sum over one box of **9**×9 pixels, and how many for one of **99**×99 pixels?
         Misconception(
             "pixel by pixel",
             {9: 81, 99: 9801},
-            "That is the price without the integral image, where every pixel of the box is read: "
-            "the table was made so that this need not be done.",
+            "That is the price without a table, where every pixel of the box is read. The table "
+            "may hold sums already, so that this need not be done.",
         ),
         Misconception(
             "row by row",
             {9: 9, 99: 99},
-            "One read a row would do if only the rows had been summed up. The integral image is "
-            "summed along both axes, so the rows need not be visited one by one either.",
+            "Reads for every row would be needed if only the rows had been summed up. A table can "
+            "be summed along both axes, so the rows need not be visited one by one either.",
         ),
         Misconception(
             "along the sides",
             {9: 18, 99: 198},
             "That is what a separable filter reads, first along one axis, then along the other. "
-            "The integral image has done both sums in advance.",
+            "A table can have done both sums in advance.",
         ),
         Misconception(
             "one look-up",
             {9: 1, 99: 1},
-            "One entry is the sum of everything above and to the left of it. Three more are needed "
-            "to take away what does not belong to the box.",
+            "One would do if the table held the sums of boxes of one size only. This one is for "
+            "all sizes: an entry that sums up too much needs others to take the rest away.",
         ),
         Misconception(
             "two look-ups",
@@ -85,8 +87,8 @@ sum over one box of **9**×9 pixels, and how many for one of **99**×99 pixels?
         ),
     ),
     hints=(
-        "An entry of the integral image knows the sum of one rectangle that begins at the "
-        "picture's corner. From which such rectangles can yours be put together?",
+        "Let each entry know the sum of one rectangle that begins at the picture's corner. From "
+        "which such rectangles can yours be put together?",
         "All above and left of the box's last corner, minus a strip above, minus a strip to the "
         "left, plus the piece that was taken away twice.",
     ),

@@ -155,7 +155,7 @@ live(
     stops=(-3.0, 1.0, 0.5, -1.0),
     caption="solid blue: right · dashed orange: wrong",
     alt="The photograph beside a copy that is turned, smaller and darker, with lines between "
-    "matched points: nearly all are right.",
+    "matched points: most are right.",
 )
 
 # %% [markdown]
