@@ -24,7 +24,7 @@
 #
 # | budget | time on two CPU cores | memory |
 # |---|---|---|
-# | quick | 15 s | 710 MB |
+# | quick | 10 s | 710 MB |
 # | full | the same: nothing is trained here | the same |
 #
 # **Licence:** text CC BY 4.0, code MIT; the photographs come with scikit-image and carry their own

@@ -13,7 +13,7 @@
 #
 # | budget | time | peak memory |
 # |---|---|---|
-# | quick | 40 s | 500 MB |
+# | quick | 20 s | 500 MB |
 # | full | the same: nothing is trained here | the same |
 #
 # **Licence.** Text CC BY 4.0, code MIT. The photographs are those inside scikit-image

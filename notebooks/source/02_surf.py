@@ -16,7 +16,7 @@
 #
 # | budget | time | memory |
 # |---|---|---|
-# | quick | 40 s | 400 MB |
+# | quick | 20 s | 400 MB |
 # | full | the same: nothing is trained here | |
 #
 # **Data licence:** `camera` and `coffee` are CC0, `coins` has no known copyright restrictions, the

@@ -33,7 +33,7 @@
 #
 # | budget | time | peak memory |
 # |---|---|---|
-# | quick | 30 s | 450 MB |
+# | quick | 20 s | 450 MB |
 # | full | the same: nothing is trained here | the same |
 #
 # **Licence.** Text CC BY 4.0, code MIT. The photographs are those inside scikit-image (`camera`:

@@ -20,7 +20,7 @@
 #
 # | budget | time on two CPU cores | memory |
 # |---|---|---|
-# | quick | 45 s | 590 MB |
+# | quick | 20 s | 590 MB |
 # | full | the same: nothing is trained here | the same |
 #
 # **Data licence:** `camera` (CC0), `astronaut`, `coffee`, `brick` and the stereo pair `motorcycle`
