@@ -129,3 +129,13 @@ class Keypoints:
             np.where(octave > 127, octave - 256, octave),
             np.array(sign, np.int8),
         )
+
+
+def checked(keypoints: Keypoints) -> Keypoints:
+    """Return `keypoints` if they are Keypoints, else raise TypeError that says how to make them."""
+    if isinstance(keypoints, Keypoints):
+        return keypoints
+    raise TypeError(
+        f"keypoints must be Keypoints, but a {type(keypoints).__name__} was given; "
+        "Keypoints.from_cv2(…) makes them of OpenCV's list, Keypoints.at(xy) of positions"
+    )

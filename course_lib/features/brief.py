@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from course_lib.blocks.images import to_gray
-from course_lib.blocks.keypoints import Keypoints
+from course_lib.blocks.keypoints import Keypoints, checked
 
 # FAST's 16 pixels on a circle of radius 3, as (x, y) offsets, clockwise from the top.
 QUARTER = np.array([(0, -3), (1, -3), (2, -2), (3, -1)])
@@ -188,7 +188,7 @@ def inside(
     """
     reach = np.ceil(np.linalg.norm(pattern, axis=-1).max())
     low, high = (-reach, reach) if oriented else (pattern.min((0, 1)), pattern.max((0, 1)))
-    xy = np.rint(keypoints.xy)
+    xy = np.rint(checked(keypoints).xy)
     return ((xy + low >= 0) & (xy + high < (shape[1], shape[0]))).all(axis=1)
 
 

@@ -24,7 +24,7 @@ from itertools import product
 import numpy as np
 
 from course_lib.blocks.images import to_gray
-from course_lib.blocks.keypoints import Keypoints
+from course_lib.blocks.keypoints import Keypoints, checked
 from course_lib.features.scale_space import Octave, last_octave, octave_of, octaves
 
 BORDER, STEPS = 5, 5  # pixels without extrema at the border of an octave; most Newton steps
@@ -240,7 +240,7 @@ def normalise(histograms: np.ndarray) -> np.ndarray:
 
 
 def _check(keypoints: Keypoints, H: int, W: int) -> None:
-    xy, size = keypoints.xy, keypoints.size
+    xy, size = checked(keypoints).xy, keypoints.size
     good = (np.abs(2 * xy - (W - 1, H - 1)) <= (W, H)).all(axis=1) & (size > 0) & (size < np.inf)
     if not good.all():
         n = np.argmin(good)

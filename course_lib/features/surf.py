@@ -26,7 +26,7 @@ from itertools import product
 import numpy as np
 
 from course_lib.blocks.images import to_gray
-from course_lib.blocks.keypoints import Keypoints
+from course_lib.blocks.keypoints import Keypoints, checked
 from course_lib.features.box_filters import CHUNK, haar_gradients, hessian_response, integral
 
 UPRIGHT = np.float32(np.radians(270))
@@ -169,7 +169,8 @@ def describe(image: np.ndarray, keypoints: Keypoints, config: Config = Config())
     """
     gray = to_gray(image)
     largest = 2 * min(gray.shape)
-    bad = keypoints.size[~((keypoints.size >= 1) & (keypoints.size <= largest))]
+    size = checked(keypoints).size
+    bad = size[~((size >= 1) & (size <= largest))]
     if len(bad):
         raise ValueError(
             f"in a picture of {gray.shape[1]}×{gray.shape[0]} SURF describes keypoints of size 1 "

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from course_lib.blocks.images import to_gray
-from course_lib.blocks.keypoints import Keypoints
+from course_lib.blocks.keypoints import Keypoints, checked
 from course_lib.data.photos import photo
 
 TYPES = {"xy": "float32", "size": "float32", "angle": "float32", "response": "float32",
@@ -153,3 +153,10 @@ def test_any_positions_are_right_or_one_sentence(xy: np.ndarray) -> None:
             Keypoints.at(xy)
         return
     assert np.array_equal(Keypoints.at(xy).xy, xy.reshape(-1, 2).astype(np.float32))
+
+
+def test_opencvs_list_is_refused_with_the_way_to_convert_it():
+    keypoints = Keypoints.at([(1, 2)])
+    assert checked(keypoints) is keypoints
+    with pytest.raises(TypeError, match=r"a list was given; Keypoints\.from_cv2"):
+        checked(keypoints.to_cv2())

@@ -363,3 +363,9 @@ print(len(bits), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     count, megabytes = map(int, run.stdout.split())
     assert count > 900
     assert megabytes < 3000
+
+
+def test_a_plain_list_of_keypoints_is_refused_in_one_sentence():
+    image = np.zeros((60, 80), np.uint8)
+    with pytest.raises(TypeError, match="keypoints must be Keypoints, but a list was given"):
+        brief.describe(image, [], brief.gaussian_pattern())

@@ -529,3 +529,9 @@ print(json.dumps({"gigabytes": peak / 1e9, "keypoints": len(keypoints), "rows": 
 """)
     assert cost["gigabytes"] < 6, cost
     assert cost["keypoints"] == cost["rows"] > 5_000
+
+
+def test_a_plain_list_of_keypoints_is_refused_in_one_sentence():
+    image = np.zeros((60, 80), np.uint8)
+    with pytest.raises(TypeError, match="keypoints must be Keypoints, but a list was given"):
+        sift.describe(image, [])

@@ -509,3 +509,9 @@ def test_time_beside_mahotas(name: str) -> None:
     ratio = min(seconds["ours"]) / min(seconds["peer"])
     print(f"{name}: {ratio:.2f} × mahotas, {n} keypoints, {min(seconds['ours']):.3f} s")
     assert ratio <= 6
+
+
+def test_a_plain_list_of_keypoints_is_refused_in_one_sentence():
+    image = np.zeros((60, 80), np.uint8)
+    with pytest.raises(TypeError, match="keypoints must be Keypoints, but a list was given"):
+        surf.describe(image, [])
