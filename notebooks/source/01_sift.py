@@ -11,6 +11,10 @@
 #
 # **Minutes.** Reading 50; the seven exercises about 60 more.
 #
+# **In a lecture of 50 minutes:** teach *The question that was left open*, sections 1, 3 and 4 with
+# their live pictures, *Measure* and *The real thing*; leave section 2, *Break it* and the exercises
+# to the reader.
+#
 # | budget | time | peak memory |
 # |---|---|---|
 # | quick | 20 s | 500 MB |
