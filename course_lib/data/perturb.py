@@ -127,7 +127,8 @@ def noise(image: np.ndarray, sigma: float, seed: int = 0) -> Changed:
     pattern = np.random.default_rng(seed).standard_normal(image.shape[:2], np.float32)
     if image.ndim == 3:
         pattern = pattern[..., None]
-    return np.clip(np.rint(image + np.float32(sigma) * pattern), 0, 255).astype(np.uint8), np.eye(3)
+    noisy = np.rint(image + np.float32(min(sigma, 1e6)) * pattern)  # 1e6: float32 must not overflow
+    return np.clip(noisy, 0, 255).astype(np.uint8), np.eye(3)
 
 
 class Perturbation(NamedTuple):
