@@ -3,4 +3,13 @@
 device      cpu, cuda or mps, and the quick or full budget
 images      what counts as a picture, and the one way to make it grey
 keypoints   a set of keypoints as plain arrays, and its OpenCV form
+attention   multi-head attention, fused or with its weights shown (Vaswani et al. 2017)
+mlp         the half of a block that works on each token alone
+transformer  the block with its norms in front, LayerScale, stochastic depth
+batches     what counts as a batch of pictures for a network
+patches     a picture as a sequence of patches, and back
+positions   where a token stands: sines and cosines, and resizing to another grid
+convert     published weights under our names, nothing left over on either side
+gather      what several processes know together, with gradients; one process: nothing
+schedule    cosine, warm-up and momentum as functions of progress
 """

@@ -2,11 +2,17 @@
 
 Pictures are RGB, uint8, (H, W, 3) on disk and in OpenCV code; grey pictures are (H, W). Detectors
 work on grey float32 on the scale 0 to 255, on which published thresholds (SURF, FAST) are stated.
+Networks take float32 tensors (B, 3, H, W) in 0 to 1.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 # What a number of each type means: its value at white.
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}
@@ -86,3 +92,28 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     import cv2  # here, so that `import course_lib.blocks` stays instant
 
     return cv2.cvtColor(np.ascontiguousarray(to_rgb(image)), cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    """uint8 (B, H, W, 3) or (H, W, 3) → float32 tensor (B, 3, H, W) in 0 to 1, on the CPU."""
+    import torch
+
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-1] != 3:
+        raise ValueError(
+            "pictures must be uint8 of shape (B, H, W, 3) or (H, W, 3), "
+            f"but {images.dtype} of shape {images.shape} was given"
+        )
+    batch = torch.from_numpy(np.ascontiguousarray(images.reshape(-1, *images.shape[-3:])))
+    return batch.permute(0, 3, 1, 2).float().div_(255)
+
+
+def to_images(tensor: torch.Tensor) -> np.ndarray:
+    """Float tensor (B, 3, H, W), clamped to 0 to 1 → uint8 (B, H, W, 3), rounded."""
+    if tensor.ndim != 4 or tensor.shape[1] != 3 or not tensor.is_floating_point():
+        raise ValueError(
+            "pictures must be a float tensor of shape (B, 3, H, W), "
+            f"but {tensor.dtype} of shape {tuple(tensor.shape)} was given"
+        )
+    rounded = tensor.detach().float().clamp(0, 1).mul(255).round()
+    return rounded.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
