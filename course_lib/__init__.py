@@ -3,8 +3,8 @@
 A house with four floors; a room imports only from floors below it:
 
     3  exercises
-    2  features | evaluate  show          (papers on the left never import protocol on the right)
-    1  data
+    2  features | train  evaluate  show   (papers on the left never import protocol on the right)
+    1  backbones  data  world
     0  blocks
 
 Beside them stand the course's own tools: `cli` (the command `course`), `doctor`, `lab`, `lessons`.

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jupytext
 import nbformat
@@ -141,8 +142,15 @@ def peak_memory(process_id: int) -> Iterator[list[float]]:
         thread.join()
 
 
+def _environment(folder: str) -> dict[str, str]:
+    return {**os.environ, "COURSE_PASSPORT": str(Path(folder) / "passport.json")}
+
+
 def execute(notebook: NotebookNode, timeout: int = 600) -> dict[str, float]:
-    """Run every cell in a fresh kernel, outputs into `notebook` → {"seconds", "peak_mb"}."""
+    """Run every cell in a fresh kernel, outputs into `notebook` → {"seconds", "peak_mb"}.
+
+    The kernel gets an empty passport of its own: building a lesson leaves the reader's alone.
+    """
     client = NotebookClient(
         notebook,
         timeout=timeout,
@@ -153,7 +161,7 @@ def execute(notebook: NotebookNode, timeout: int = 600) -> dict[str, float]:
         coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],
     )
-    with client.setup_kernel():
+    with TemporaryDirectory() as own, client.setup_kernel(env=_environment(own)):
         started = time.perf_counter()
         with peak_memory(client.km.provisioner.pid) as peak:
             for number, cell in enumerate(notebook.cells):

@@ -104,7 +104,9 @@ def to_tensor(images: np.ndarray) -> torch.Tensor:
             "pictures must be uint8 of shape (B, H, W, 3) or (H, W, 3), "
             f"but {images.dtype} of shape {images.shape} was given"
         )
-    batch = torch.from_numpy(np.ascontiguousarray(images.reshape(-1, *images.shape[-3:])))
+    # torch wants memory that it may write to; a cache on disk is read-only and is copied.
+    images = np.require(images.reshape(-1, *images.shape[-3:]), requirements=("C", "W"))
+    batch = torch.from_numpy(images)
     return batch.permute(0, 3, 1, 2).float().div_(255)
 
 

@@ -1,5 +1,16 @@
 """The protocol: how every representation is measured. It knows no paper.
 
+inputs          what counts as features and labels; a number beside its chance level
+extract         from pictures to features, with any encoder
+knn             is what lies near the same kind of thing? (Wu et al. 2018)
+linear_probe    what can be read from features by weighing and adding? (Alain and Bengio 2016)
+few_shot        the probe after 1, 2, 5, … samples of each class
+retrieval       do the right ones come first? recall and mean average precision
+geometry        collapse, spread, closeness of pairs (Roy and Vetterli 2007, Wang and Isola 2020)
+attention       does a map lie on the objects, and would the mere contrast of colour?
+invariance      what may change in a scene without changing its features?
+scores          probe, neighbours and their controls in one call
+passport        the same probes for every method, in one table that is kept
 correspondence  which points of two pictures are the same place, one to one
 repeatability   is a keypoint found again, and matched to itself, after the picture has changed?
 """

@@ -21,4 +21,6 @@ The exercises, one lesson a file:
     surf      02_surf
     brief     03_brief
     matching  04_matching
+    world     05_world
+    vit       06_vit
 """

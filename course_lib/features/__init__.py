@@ -7,4 +7,5 @@ surf         SIFT's idea with box filters on an integral image (Bay et al. 2006)
 brief        256 comparisons of two pixels, packed into bits (Calonder et al. 2010)
 homography   one view onto another, from four points or more (Hartley 1997)
 matching     nearest neighbours, ratio test, RANSAC, panorama (Lowe 2004, Fischler 1981)
+bag_of_words  histograms of clustered patches (Sivic and Zisserman 2003, Csurka et al. 2004)
 """

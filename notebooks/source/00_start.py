@@ -163,7 +163,8 @@ print(f"control: a random place is right in {np.pi * 3**2 / 512**2:.3%} of all t
 #
 # The first chapter, lessons 01 to 04, is SIFT, SURF, BRIEF and how to match with them. You will use
 # what it teaches all the way to the end: *invariance*, *distance*, *nearest neighbours*, and the habit
-# of putting a control beside every number. (The lessons after 04 are not in this release yet.)
+# of putting a control beside every number. Lessons 05 and 06 then build what all the others stand on: a
+# world in which everything is known, and a network that can learn. (The rest is not in this release yet.)
 
 # %% [markdown]
 # The same as a line to travel along; you are at the first station.

@@ -1,0 +1,116 @@
+"""Train the vision transformer of lesson 06 with labels: one object on a table, four factors.
+
+    python data/checkpoints/vit_supervised.py        (make checkpoints)
+
+Writes vit_supervised.safetensors and its card beside this file. A run that was stopped goes on
+where it was. The card holds the metrics, beside chance and the same network with random weights.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from course_lib.backbones import vit
+from course_lib.blocks.device import device
+from course_lib.evaluate.extract import extract
+from course_lib.evaluate.scores import measure
+from course_lib.train.checkpoints import save_weights
+from course_lib.train.fit import fit
+from course_lib.train.minibatches import minibatches
+from course_lib.world.cache import cached
+from course_lib.world.scene import COLOURS, MATERIALS, SHAPES, SIZES, Recipe, sample
+
+HERE = Path(__file__).parent
+CONFIG = vit.Config(image_size=64, patch_size=8, dim=96, depth=4, heads=4, class_token=False)
+FACTORS = {"shape": SHAPES, "colour": COLOURS, "material": MATERIALS, "size": SIZES}
+ONE = Recipe(objects=(1, 1))
+SCENES, STEPS, BATCH, RATE, SEED = 24_000, 5000, 128, 2e-3, 0
+
+
+def labels_of(n: int, split: str) -> np.ndarray:
+    """The four factors of the only object in scenes 0 … n − 1 → int64 (n, 4)."""
+    scenes = sample(range(n), split=split, recipe=ONE)
+    return np.stack([getattr(scenes, factor)[:, 0] for factor in FACTORS], axis=1)
+
+
+class Named(nn.Module):
+    """An encoder, and one linear layer that names all four factors."""
+
+    def __init__(self, encoder: vit.ViT) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, nn.Linear(encoder.dim, sum(map(len, FACTORS.values())))
+
+
+def train_step(model: Named, batch: tuple, progress: float) -> dict[str, torch.Tensor]:
+    """Four cross-entropies, added up; half of the pictures are mirrored."""
+    images, labels = batch
+    images = images.permute(0, 3, 1, 2).float() / 255
+    mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+    images = torch.where(mirrored, images.flip(3), images)
+    logits = model.head(model.encoder(images)).float()
+    parts = logits.split([len(words) for words in FACTORS.values()], dim=1)
+    return {"loss": sum(cross_entropy(part, labels[:, i]) for i, part in enumerate(parts))}
+
+
+def measured(encoder: vit.ViT) -> dict[str, dict[str, float]]:
+    """Linear probe and neighbours on 1,000 test scenes, fitted on 2,000 of training.
+
+    → {"shape probe": {"value": …, "chance": …, "shuffled": …}, "shape knn": …, …}
+    """
+    fit_on = np.asarray(cached(SCENES, split="train", recipe=ONE).rgb[:2000])
+    ask_on = np.asarray(cached(1000, split="test", recipe=ONE).rgb)
+    a, b = extract(encoder, fit_on), extract(encoder, ask_on)
+    known, asked = labels_of(2000, "train"), labels_of(1000, "test")
+    found = {}
+    for i, factor in enumerate(FACTORS):
+        score = measure(a, known[:, i], b, asked[:, i])
+        chance, shuffled = round(score.chance, 3), round(score.shuffled, 3)
+        found[f"{factor} probe"] = {
+            "value": round(score.probe, 3), "chance": chance, "shuffled": shuffled
+        }  # fmt: skip
+        found[f"{factor} knn"] = {"value": round(score.knn, 3), "chance": chance}
+    return found
+
+
+def main() -> None:
+    """Train, measure, write the weights and their card."""
+    torch.manual_seed(SEED)
+    model = Named(vit.ViT(CONFIG)).to(device())
+    random = measured(model.encoder.eval())
+    images = torch.from_numpy(np.asarray(cached(SCENES, split="train", recipe=ONE).rgb))
+    batches = minibatches(
+        images, torch.from_numpy(labels_of(SCENES, "train")), batch_size=BATCH, seed=SEED
+    )
+    history = fit(
+        model, batches, STEPS, train_step=train_step, lr=RATE, warmup=200, seed=SEED,
+        checkpoint=HERE / "vit_supervised.run.safetensors", every=250,
+    )  # fmt: skip
+    card = {
+        "command": "python data/checkpoints/vit_supervised.py",
+        "seed": SEED,
+        "steps": STEPS,
+        "batch_size": BATCH,
+        "data": f"world, split train, scenes 0 to {SCENES - 1} with one object, 64 × 64, mirrored",
+        "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
+        "seconds": round(history.seconds),
+        "made": time.strftime("%Y-%m-%d"),
+        "metrics": {
+            name: {**found, "random_init": random[name]["value"]}
+            for name, found in measured(model.encoder.eval()).items()
+        },
+    }
+    save_weights(HERE / "vit_supervised.safetensors", model.encoder, card)
+    for run in HERE.glob("vit_supervised.run*"):
+        os.remove(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""blocks/patches and blocks/batches: pixel by pixel, there and back, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib.blocks.batches import check_batch
+from course_lib.blocks.patches import PatchEmbed, patchify, unpatchify
+
+
+def pictures(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_patchify_pixel_by_pixel() -> None:
+    images = pictures(2, 3, 8, 12)
+    patches = patchify(images, 4)
+    assert patches.shape == (2, 6, 48)
+    for n in range(6):
+        row, column = divmod(n, 3)
+        for p in range(4):
+            for q in range(4):
+                for c in range(3):
+                    pixel = images[:, c, 4 * row + p, 4 * column + q]
+                    assert torch.equal(patches[:, n, (p * 4 + q) * 3 + c], pixel)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_there_and_back(channels: int) -> None:
+    images = pictures(2, channels, 6, 15)
+    assert torch.equal(unpatchify(patchify(images, 3), (2, 5), channels), images)
+
+
+def test_embedding_is_a_linear_map_of_the_patches() -> None:
+    torch.manual_seed(0)
+    embed, images = PatchEmbed(4, 10), pictures(2, 3, 8, 12)
+    weight = embed.projection.weight.permute(0, 2, 3, 1).flatten(1)  # (D, p·q·c)
+    expected = patchify(images, 4) @ weight.T + embed.projection.bias
+    assert torch.allclose(embed(images), expected, atol=1e-6)
+
+
+def test_what_is_no_batch_is_refused_in_a_sentence() -> None:
+    embed = PatchEmbed(4, 10)
+    uint8 = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    for images, error, sentence in (
+        (uint8, TypeError, r"float tensors, but torch.uint8 was given; .*to_tensor"),
+        (np.zeros((2, 3, 8, 8), np.uint8), TypeError, "uint8 was given"),
+        ([[1.0]], TypeError, "list was given"),
+        (pictures(3, 8, 8), ValueError, r"\(B, 3, H, W\), but \(3, 8, 8\)"),
+        (pictures(2, 8, 8, 3), ValueError, r"\(2, 8, 8, 3\)"),
+        (pictures(2, 1, 8, 8), ValueError, r"\(2, 1, 8, 8\)"),
+        (pictures(2, 3, 8, 10), ValueError, "multiples of 4 pixels, but 8 × 10"),
+        (pictures(2, 3, 0, 8), ValueError, "0 × 8"),
+    ):
+        with pytest.raises(error, match=sentence):
+            embed(images)
+    for size, images in ((4, pictures(2, 3, 8, 10)), (3, pictures(3, 8, 8))):
+        with pytest.raises(ValueError, match="was given"):
+            patchify(images, size)
+    with pytest.raises(TypeError, match="float tensors"):
+        patchify(uint8, 4)
+    for patches, grid in ((pictures(2, 6, 48), (2, 2)), (pictures(2, 6, 47), (2, 3)),
+                          (pictures(6, 48), (2, 3))):  # fmt: skip
+        with pytest.raises(ValueError, match="patches must have shape"):
+            unpatchify(patches, grid)
+    assert check_batch(pictures(2, 1, 5, 7), channels=1).shape == (2, 1, 5, 7)
