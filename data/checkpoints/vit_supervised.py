@@ -85,7 +85,7 @@ def main() -> None:
     torch.manual_seed(SEED)
     model = Named(vit.ViT(CONFIG)).to(device())
     random = measured(model.encoder.eval())
-    images = torch.from_numpy(np.asarray(cached(SCENES, split="train", recipe=ONE).rgb))
+    images = torch.from_numpy(np.array(cached(SCENES, split="train", recipe=ONE).rgb))
     batches = minibatches(
         images, torch.from_numpy(labels_of(SCENES, "train")), batch_size=BATCH, seed=SEED
     )
@@ -107,7 +107,7 @@ def main() -> None:
             for name, found in measured(model.encoder.eval()).items()
         },
     }
-    save_weights(HERE / "vit_supervised.safetensors", model.encoder, card)
+    save_weights(model.encoder, HERE / "vit_supervised.safetensors", card)
     for run in HERE.glob("vit_supervised.run*"):
         os.remove(run)
 

@@ -756,6 +756,7 @@ real_words = bag_of_words.fit(real_a.images[:400])
 real = {
     "random network": [extract(untrained, r.images) for r in (real_a, real_b)],
     "SIFT bag of words": [bag_of_words.describe(r.images, real_words) for r in (real_a, real_b)],
+    "trained a little": [extract(a_little, r.images) for r in (real_a, real_b)],
     "trained with labels": [extract(supervised, r.images) for r in (real_a, real_b)],
 }
 photos = {name: measure(a, real_a.labels, b, real_b.labels) for name, (a, b) in real.items()}
