@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
 
 from course_lib.evaluate.inputs import (
     check_features,
@@ -153,19 +154,26 @@ def _minimise(
     X: np.ndarray, y: np.ndarray, K: int, penalty: float, start: np.ndarray | None = None
 ) -> np.ndarray:
     """(N, D), (N,) in 0 … K − 1 → (D + 1, K): the weights and, as last row, the bias."""
+    # In the axes of the data, each brought to about the same curvature, the optimum is the same and a
+    # tenth of the steps is enough: features of a random network lie almost in one line.
     N, D = X.shape
+    variance, axes = np.linalg.eigh(X.T @ X / N)
+    scale = np.sqrt(np.maximum(variance, 0) + penalty)
+    Z, shrink = X @ (axes / scale), penalty / scale[:, None] ** 2
     is_class = np.eye(K)[y]
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        theta = flat.reshape(D + 1, K)
-        W, b = theta[:-1], theta[-1]
-        logits = X @ W + b
+        A, b = np.split(flat.reshape(D + 1, K), [D])
+        logits = Z @ A + b
         log_p = logits - logsumexp(logits, axis=1, keepdims=True)
         slope = (np.exp(log_p) - is_class) / N
-        loss = -(log_p * is_class).sum() / N + penalty / 2 * (W**2).sum()
-        return loss, np.concatenate([X.T @ slope + penalty * W, slope.sum(axis=0)[None]]).ravel()
+        loss = -(log_p * is_class).sum() / N + (shrink * A**2).sum() / 2
+        return loss, np.concatenate([Z.T @ slope + shrink * A, slope.sum(axis=0)[None]]).ravel()
 
     start = np.zeros((D + 1, K)) if start is None else start
+    start = np.concatenate([scale[:, None] * (axes.T @ start[:-1]), start[-1:]])
     options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20}
-    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return found.x.reshape(D + 1, K)
+    with threadpool_limits(1, "blas"):  # on matrices as narrow as these, threads only wait
+        found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    A, b = np.split(found.x.reshape(D + 1, K), [D])
+    return np.concatenate([axes / scale @ A, b])

@@ -293,7 +293,11 @@ def split_heads_cases(seed):
     ]
 
 
-def heads_reshaped_only(x, heads):
+def split_heads_broken(x, heads):
+    """Give each head its own share of every token's numbers.
+
+    x: (T, D), D a multiple of `heads` → (heads, T, D / heads)
+    """
     T, D = x.shape
     return x.reshape(heads, T, D // heads)
 
@@ -327,7 +331,7 @@ even learns; it only learns badly. Find out what a head really gets, with a smal
 h · D/heads … (h + 1) · D/heads − 1 of **every** token.
 """,
     solution=split_heads,
-    stub=heads_reshaped_only,
+    stub=split_heads_broken,
     cases=split_heads_cases,
     misconceptions=(
         Misconception(
@@ -458,7 +462,7 @@ A picture of 64 × 64 pixels, patches of 8 × 8, no class token. Now the patches
 
 
 def block(x, attention, mlp, norm):
-    """A pre-norm transformer block: x (T, D) → (T, D); the three arguments are functions."""
+    """A transformer block: x (T, D) → (T, D); the other three arguments are functions."""
     x = x + attention(norm(x))
     return x + mlp(norm(x))
 
