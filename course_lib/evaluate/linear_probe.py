@@ -154,8 +154,8 @@ def _minimise(
     X: np.ndarray, y: np.ndarray, K: int, penalty: float, start: np.ndarray | None = None
 ) -> np.ndarray:
     """(N, D), (N,) in 0 … K − 1 → (D + 1, K): the weights and, as last row, the bias."""
-    # In the axes of the data, each brought to about the same curvature, the optimum is the same and a
-    # tenth of the steps is enough: features of a random network lie almost in one line.
+    # In the axes of the data, each brought to about the same curvature, the optimum is the same and
+    # a tenth of the steps is enough: a random network's features lie almost in one line.
     N, D = X.shape
     variance, axes = np.linalg.eigh(X.T @ X / N)
     scale = np.sqrt(np.maximum(variance, 0) + penalty)

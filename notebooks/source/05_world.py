@@ -173,8 +173,9 @@ ex.TO_PIXELS.box()
 def to_pixels(points, size, view):
     """Where a pinhole camera shows points that are given in its own frame.
 
-    points: (N, 3), metres, x right, y down, z forward; size: pixels of the square picture; view: the
-    field of view from edge to edge, radians → (N, 2), pixels (x, y), centres at whole numbers
+    points: (N, 3), metres, x right, y down, z forward; size: pixels of the square picture;
+    view: the field of view from edge to edge, radians
+    → (N, 2), pixels (x, y), centres at whole numbers
     """
     raise NotImplementedError
 
