@@ -378,11 +378,11 @@ Cut a picture into patches and shuffle them like a jigsaw. A vision transformer 
 table** reads both, the picture and the jigsaw. What happens to the mean of its output tokens?
 """,
     solution="the same",
-    choices=("the same", "the same but shuffled", "a little different", "completely different"),
+    choices=("the same", "shuffled alike", "a little different", "quite different"),
     misconceptions=(
         Misconception(
             "shuffled along",
-            "the same but shuffled",
+            "shuffled alike",
             "The output *tokens* are shuffled along with the patches; but their mean does not know "
             "in "
             "which order they stood.",
@@ -396,7 +396,7 @@ table** reads both, the picture and the jigsaw. What happens to the mean of its 
         ),
         Misconception(
             "another picture",
-            "completely different",
+            "quite different",
             "For you it is another picture; but without positions a transformer reads a *bag* of "
             "patches, like the bag of words, and the bag is the same.",
         ),

@@ -21,8 +21,9 @@ from course_lib.world.scene import Recipe, sample
 def to_pixels(points, size, view):
     """Where a pinhole camera shows points that are given in its own frame.
 
-        points: (N, 3), metres, x right, y down, z forward; size: pixels of the square picture; view:
-    the     field of view from edge to edge, radians → (N, 2), pixels (x, y), centres at whole numbers
+    points: (N, 3), metres, x right, y down, z forward; size: pixels of the square picture;
+    view: the field of view from edge to edge, radians
+    → (N, 2), pixels (x, y), centres at whole numbers
     """
     focal = size / 2 / np.tan(view / 2)
     return points[:, :2] / points[:, 2:] * focal + (size - 1) / 2

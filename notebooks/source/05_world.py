@@ -108,6 +108,11 @@ def show_all(scenes, size=128):
     return row([enlarge(panel, 230) for panel in panels], titles=titles), seen
 
 
+# %% [markdown]
+# One step of the sliders: the first object is edited, then table, light and camera.
+
+
+# %%
 def modalities(shape, colour, material, size, yaw, lying, table, light, height, walk, tilt):
     changed = edit(start, 0, shape=shape, colour=colour, material=material, size=size,
                    yaw=np.radians(yaw), lying=lying)  # fmt: skip
@@ -177,7 +182,7 @@ def to_pixels(points, size, view):
     view: the field of view from edge to edge, radians
     → (N, 2), pixels (x, y), centres at whole numbers
     """
-    raise NotImplementedError
+    raise NotImplementedError  # replace this line
 
 
 # %%
@@ -188,6 +193,10 @@ ex.TO_PIXELS.expected()
 
 # %%
 ex.TO_PIXELS.hint(1)
+
+# %% [markdown]
+# Every exercise has more hints (`ex.TO_PIXELS.hint(2)`), its expected output, and a solution,
+# `ex.TO_PIXELS.show_solution()`, which opens after a right answer or three attempts.
 
 # %% [markdown]
 # ### Repair it
@@ -259,7 +268,7 @@ def scene_numbers(seed, indices):
 
     seed: int; indices: a list of ints → float array (len(indices),)
     """
-    raise NotImplementedError
+    raise NotImplementedError  # replace this line
 
 
 # %%
@@ -348,7 +357,7 @@ def test_left_of(left_of):
 
     left_of: a function of a, b (x, y in metres on the table) and the camera's azimuth
     """
-    raise NotImplementedError
+    raise NotImplementedError  # replace this line
 
 
 # %%
@@ -400,7 +409,7 @@ def seen_from_there(xy, depth, focal, centre, R, t):
     xy: (N, 2) pixels, depth: (N,) metres; both cameras have the same focal length and centre, in
     pixels; a point p of the first camera's frame is R @ p + t in the second's → (N, 2) pixels
     """
-    raise NotImplementedError
+    raise NotImplementedError  # replace this line
 
 
 # %%
@@ -546,6 +555,7 @@ def facts(scenes):
     return np.concatenate(one_hot, axis=2).reshape(len(scenes), -1)
 
 
+# %%
 torch.manual_seed(0)
 network = ResNet().eval()
 words = bag_of_words.fit(np.concatenate(list(seen.values())))
@@ -556,6 +566,10 @@ with torch.no_grad():
         "random network": {k: network(to_tensor(v)).numpy() for k, v in seen.items()},
         "a person": {k: facts(s) for k, s in {"the scene": base, **CHANGES}.items()},
     }
+
+
+# %% [markdown]
+# Then the five changes are put in order, for each scene and each method:
 
 
 # %%
