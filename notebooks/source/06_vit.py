@@ -39,7 +39,7 @@ import course_lib
 
 course_lib.require("0.1")
 
-from contextlib import contextmanager
+from copy import deepcopy
 
 import cv2
 import numpy as np
@@ -819,27 +819,18 @@ passport_picture(passport.scores(), alt="A radar of five axes, shape, colour, ma
 
 
 # %%
-def without_skips(self, x):
-    return ex.no_skip(x, self.attention, self.mlp, self.norm1)
-
-
-# %%
-@contextmanager
 def without(part):
-    state = {k: v.clone() for k, v in supervised.state_dict().items()}
-    whole = transformer.Block.forward
+    """A copy of the trained network in which one part does nothing; None: nothing is missing."""
+    network = deepcopy(supervised)
     if part == "positions":
-        supervised.positions.data.zero_()
-    for block in supervised.blocks if part in ("attention", "mlp") else ():
-        layer = block.attention.out if part == "attention" else block.mlp.fc2
-        layer.weight.data.zero_(), layer.bias.data.zero_()
-    if part == "skips":
-        transformer.Block.forward = without_skips
-    try:
-        yield
-    finally:
-        transformer.Block.forward = whole
-        supervised.load_state_dict(state)
+        network.positions.data.zero_()
+    for block in network.blocks:
+        if part in ("attention", "mlp"):
+            last = block.attention.out if part == "attention" else block.mlp.fc2
+            nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
+        if part == "skips":
+            block.forward = lambda x, b=block: ex.no_skip(x, b.attention, b.mlp, b.norm1)
+    return network
 
 
 # %% tags=["nbval-ignore-output"]
@@ -847,8 +838,7 @@ def without(part):
 known, asked = train_labels[:800], test_labels[:500]
 print(f"{'without':12}" + "".join(f"{factor:>10}" for factor in FACTORS))
 for part in (None, "positions", "mlp", "attention", "skips"):
-    with without(part):
-        a, b = extract(supervised, fit_on[:800]), extract(supervised, ask_on[:500])
+    a, b = (extract(without(part), images) for images in (fit_on[:800], ask_on[:500]))
     found = [linear_probe(a, known[:, i], b, asked[:, i]).value for i in range(4)]
     print(f"{part or 'nothing':12}" + "".join(f"{value:10.2f}" for value in found))
 
