@@ -1,4 +1,4 @@
-"""Classical features beside scikit-image, mahotas and OpenCV: `make bench` prints the table.
+"""Classical features beside scikit-image, mahotas and OpenCV: `python -m benchmarks.features` prints the table.
 
 One thread each (the make target and the tests set OMP_NUM_THREADS=1). Timings on one machine drift,
 so the contestants of a row take turns and their best rounds are compared; only the ratio means
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import cv2
 import mahotas.features.surf
@@ -33,7 +32,7 @@ class Row:
     peer: str
     ours: float
     theirs: float
-    limit: float  # the greatest ratio ours / theirs that is good enough
+    limit: float | None  # the greatest ratio ours / theirs that is good enough, if one is promised
     opencv: float | None = None
     note: str = ""
 
@@ -45,7 +44,7 @@ class Row:
         opencv = "–" if self.opencv is None else f"{1e3 * self.opencv:.0f}"
         return (
             f"| {self.what} | {1e3 * self.ours:.0f} | {self.peer} | {1e3 * self.theirs:.0f} | "
-            f"**{self.ratio:.2f}** | {self.limit} | {opencv} | {self.note} |"
+            f"**{self.ratio:.2f}** | {self.limit or '–'} | {opencv} | {self.note} |"
         )
 
 
@@ -146,25 +145,15 @@ def rows(rounds: int = 5) -> Iterator[Row]:
 
 
 def main() -> None:
-    """Measure, print the table as it grows, and write it into benchmarks/README.md."""
+    """Measure, and print the table as it grows."""
     packages = ("numpy", "opencv-contrib-python", "scikit-image", "mahotas")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
-    lines = [
-        "# Speed beside other libraries",
-        "",
-        "`make bench` writes this file: milliseconds of the best call, one thread each,",
-        f"contestants in turns; {versions}.",
-        "Only the ratios mean anything on another machine. *cv2 alone* is the limit: OpenCV's time",
-        "for the same picture.",
-        "",
-        "| what | ours | peer | peer's | ratio | at most | cv2 alone | |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    print(*lines, sep="\n")
+    print(f"Milliseconds of the best call, one thread each, contestants in turns; {versions}.")
+    print("*cv2 alone* is the limit: OpenCV's time for the same picture.\n")
+    print("| what | ours | peer | peer's | ratio | at most | cv2 alone | |")
+    print("|---|---|---|---|---|---|---|---|")
     for row in rows():
-        lines.append(str(row))
         print(row, flush=True)
-    Path(__file__).with_name("README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

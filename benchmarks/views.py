@@ -93,9 +93,11 @@ def rows_of(size: int, blur: float, rounds: int) -> tuple[Row, Row]:
     what = f"SimCLR's view{' with blur' if blur else ''}, {size} × {size}"
     note = f"{PICTURES / ours:,.0f} and {{:,.0f}} pictures/s"
     per_picture /= repeats
+    # Promised is the ratio at 32 × 32, where a lesson trains; the larger pictures are for the reader.
+    eighth, quarter = (1 / 8, 1 / 4) if size == 32 else (None, None)
     return (
-        Row(what, "torchvision", ours, per_picture, 1 / 8, None, note.format(1024 / per_picture)),
-        Row(what, "kornia", ours, batched, 1 / 4, None, note.format(PICTURES / batched)),
+        Row(what, "torchvision", ours, per_picture, eighth, None, note.format(1024 / per_picture)),
+        Row(what, "kornia", ours, batched, quarter, None, note.format(PICTURES / batched)),
     )
 
 

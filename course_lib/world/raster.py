@@ -12,7 +12,7 @@ import numpy as np
 
 from course_lib.world import camera, shading, shadows, tables
 from course_lib.world.bodies import Bodies, Group, bodies_of, boxes, groups, rays
-from course_lib.world.rays import hit, normal
+from course_lib.world.rays import Vector, hit, normal
 from course_lib.world.scene import NONE, Scenes
 from course_lib.world.shading import Light, Points
 from course_lib.world.shadows import Outlines
@@ -28,16 +28,17 @@ def draw(scenes: Scenes, how: dict[str, int], out: dict[str, np.ndarray]) -> Non
 
 
 def _cast(bodies: Bodies, grid: int, align: int, nearest: np.ndarray) -> list[tuple]:
-    """Every body's rays → groups with their τ (G, h · w); fills `nearest` depth (B, grid, grid)."""
+    """Every body's rays → groups with P, D and τ (G, h · w); fills `nearest` (B, grid, grid)."""
     found = []
     nearest.fill(np.inf)
     for group in groups(bodies.shape, boxes(bodies, grid, align), grid):
-        tau = hit(group.shape, *rays(bodies, group, grid))
+        P, D = rays(bodies, group, grid)
+        tau = hit(group.shape, P, D)
         depth = _depth(bodies, group, tau)
         for g, body, rows, columns in group.windows():
             window = nearest[bodies.scene[body], rows, columns]
             np.minimum(window, depth[g], out=window)
-        found.append((group, tau))
+        found.append((group, P, D, tau))
     return found
 
 
@@ -82,18 +83,18 @@ def _draw_rgb(scenes: Scenes, bodies: Bodies, size: int, s: int, rgb: np.ndarray
                 window, piece = painted[body]
                 objects[:, *window] += piece
         objects *= np.float32(1 / s**2)
-        free = 1 - objects[3]
-        for c in range(3):
-            colour = level * (ramps[b, 1, c] - ramps[b, 0, c])
-            colour += ramps[b, 0, c]
-            colour *= lit * sun[b, c] + dim * sky[b, c]
-            colour *= free
-            colour += objects[c]
-            np.minimum(colour, 1, out=colour)
-            np.sqrt(colour, out=colour)
-            colour *= 255
-            colour += np.float32(0.5)
-            rgb[b, :, :, c] = colour  # cut to whole levels
+        colour = level * (ramps[b, 1] - ramps[b, 0])[:, None, None]
+        colour += ramps[b, 0][:, None, None]
+        light = lit * sun[b][:, None, None]
+        light += dim * sky[b][:, None, None]
+        colour *= light
+        colour *= 1 - objects[3]
+        colour += objects[:3]
+        np.minimum(colour, 1, out=colour)
+        np.sqrt(colour, out=colour)
+        colour *= 255
+        colour += np.float32(0.5)
+        rgb[b] = colour.transpose(1, 2, 0)  # cut to whole levels
 
 
 def _painted(
@@ -106,9 +107,9 @@ def _painted(
     found = {}
     casters = shading.casters(scenes, bodies, lamps)
     nearest = np.empty((len(scenes), size * s, size * s), np.float32)
-    for group, tau in _cast(bodies, size * s, s, nearest):
+    for group, P, D, tau in _cast(bodies, size * s, s, nearest):
         seen = _seen(bodies, group, tau, nearest)
-        points, where = _points(bodies, group, size * s, tau, seen)
+        points, where = _points(group, P, D, tau, seen)
         points = _in_shadow(bodies, views, casters, group.ids, points)
         channels = shading.colours(scenes, bodies, lamps, group.ids, points)
         small = []
@@ -124,11 +125,11 @@ def _painted(
 
 
 def _points(
-    bodies: Bodies, group: Group, grid: int, tau: np.ndarray, seen: np.ndarray
+    group: Group, P: Vector, D: Vector, tau: np.ndarray, seen: np.ndarray
 ) -> tuple[Points, np.ndarray]:
     """The points of a group that are seen, and their places in `seen`, flat."""
     where = np.flatnonzero(seen)
-    P, D = ([v.ravel()[where] for v in vectors] for vectors in rays(bodies, group, grid))
+    P, D = ([v.ravel()[where] for v in vectors] for vectors in (P, D))
     tau = tau.ravel()[where]
     p = [a + tau * d for a, d in zip(P, D, strict=True)]
     counts = np.count_nonzero(seen.reshape(len(seen), -1), axis=1)
@@ -177,13 +178,13 @@ def _draw_geometry(scenes: Scenes, bodies: Bodies, size: int, out: dict[str, np.
     normals = out.get("normals")
     if normals is not None:
         normals[...] = camera.axes(scenes)[:, None, None, :, 2]
-    for group, tau in _cast(bodies, size, 1, nearest):
+    for group, P, D, tau in _cast(bodies, size, 1, nearest):
         seen = _seen(bodies, group, tau, nearest)
         for g, body, rows, columns in group.windows():
             scene, place = bodies.scene[body], np.int8(bodies.place[body])
             np.copyto(instance[scene, rows, columns], place, where=seen[g])
         if normals is not None:
-            points, where = _points(bodies, group, size, tau, seen)
+            points, where = _points(group, P, D, tau, seen)
             g, row, column = np.unravel_index(where, seen.shape)
             place = bodies.scene[group.ids][g], group.top[g] + row, group.left[g] + column
             normals[place] = shading.to_camera(bodies, group.ids, points)

@@ -4,8 +4,12 @@ picture by itself (course_lib.data.views, recipes, colour, resample)."""
 import colorsys
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -509,12 +513,24 @@ def test_impossible_calls_are_refused():
 # ------------------------------------------------------------------------------------------ speed
 
 
+MEASURE = (
+    "from benchmarks.views import rows\nfor r in rows(4, (32,)): print(r.ratio, r.limit, r.peer)"
+)
+
+
 @pytest.mark.timing
 def test_views_are_faster_than_the_peers():
-    from benchmarks.views import rows
-
-    measured = list(rows(rounds=2, sizes=(32,)))
-    if any(row.ratio > row.limit for row in measured):  # another program may have taken a core
-        measured = list(rows(rounds=6, sizes=(32,)))
-    for row in measured:
-        assert row.ratio <= row.limit, row
+    """In a process of its own, with two threads; once more if another program took a core."""
+    best = {}
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE],
+            capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+            env={**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
+        )  # fmt: skip
+        for i, line in enumerate(done.stdout.splitlines()):
+            ratio, limit, peer = line.split()
+            best[i, peer, float(limit)] = min(float(ratio), best.get((i, peer, float(limit)), 9))
+        if len(best) == 4 and all(ratio <= limit for (_, _, limit), ratio in best.items()):
+            return
+    pytest.fail(f"(row, peer, greatest ratio): ratio reached: {best}")
