@@ -16,8 +16,8 @@ TABLES = (
 )
 HEAD = """# Speed
 
-`make bench` writes this file. Only ratios mean anything on another machine: these are two cores of a
-shared machine, whose speed drifts by a fifth from hour to hour.
+`make bench` writes this file. Only ratios mean anything on another machine: these are two cores
+of a shared machine, whose speed drifts by a fifth from hour to hour.
 """
 
 

@@ -1,4 +1,4 @@
-"""Classical features beside scikit-image, mahotas and OpenCV: `python -m benchmarks.features` prints the table.
+"""Classical features beside scikit-image, mahotas and OpenCV: `python -m benchmarks.features`.
 
 One thread each (the make target and the tests set OMP_NUM_THREADS=1). Timings on one machine drift,
 so the contestants of a row take turns and their best rounds are compared; only the ratio means

@@ -93,7 +93,7 @@ def rows_of(size: int, blur: float, rounds: int) -> tuple[Row, Row]:
     what = f"SimCLR's view{' with blur' if blur else ''}, {size} × {size}"
     note = f"{PICTURES / ours:,.0f} and {{:,.0f}} pictures/s"
     per_picture /= repeats
-    # Promised is the ratio at 32 × 32, where a lesson trains; the larger pictures are for the reader.
+    # Promised are the ratios at 32 × 32; those of larger pictures are only shown.
     eighth, quarter = (1 / 8, 1 / 4) if size == 32 else (None, None)
     return (
         Row(what, "torchvision", ours, per_picture, eighth, None, note.format(1024 / per_picture)),
