@@ -126,11 +126,11 @@ def modalities(shape, colour, material, size, yaw, lying, table, light, height, 
 # %%
 live(
     modalities,
-    shape=list(SHAPES), colour=list(COLOURS), material=list(MATERIALS), size=list(SIZES)[::-1],
+    shape=list(SHAPES[1:] + SHAPES[:1]), colour=list(COLOURS), material=list(MATERIALS), size=list(SIZES)[::-1],
     yaw=(0, 355, 5, 30), lying=False, table=list(TABLES),
     light=(0, 355, 5, 60), height=(20, 85, 5, 50), walk=(-180, 180, 5, 0), tilt=(20, 65, 5, 40),
     caption="one scene, four ways to know it; light: where it comes from and how high, walk and tilt: the camera",
-    alt="Two solids on a wooden table, and the same as a map of depth, as normals in pastel colours, and as "
+    alt="A red cube and a striped one on a wooden table, and the same as a map of depth, as normals in pastel colours, and as "
     "two coloured masks in their boxes.",
 )  # fmt: skip
 
