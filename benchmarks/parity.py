@@ -22,6 +22,7 @@ from course_lib.blocks.mlp import MLP
 from course_lib.blocks.patches import PatchEmbed, patchify
 from course_lib.blocks.positions import resize, sincos_2d
 from course_lib.blocks.transformer import Block
+from course_lib.data import recipes, views
 
 LIMIT = 1e-4  # greatest difference / greatest value that rounding alone may make in a deep network
 Case = Callable[[torch.device], Mapping[str, torch.Tensor]]
@@ -122,6 +123,17 @@ def _masked(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return fused_attention(q, k, v, may_attend)
 
 
+def view_case(view: recipes.View) -> Case:
+    """One view of 64 pictures; its parameters are drawn on the CPU: the same for both devices."""
+
+    def run(device: torch.device) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        images = torch.rand(64, 3, 40, 48, generator=generator).to(device).float()
+        return {"output": views.augment(images, view, generator)}
+
+    return run
+
+
 QKV = [(2, 3, 17, 8), (2, 3, 17, 8), (2, 3, 17, 8)]
 FULL = Config(image_size=32, patch_size=8, dim=48, depth=3, heads=3, registers=2, layer_scale=0.1)
 CASES: dict[str, Case] = {
@@ -138,6 +150,8 @@ CASES: dict[str, Case] = {
     "ViT, TINY": module_case(lambda: ViT(TINY), 4, 3, 64, 64),
     "ViT, registers, LayerScale, 48 × 64": module_case(lambda: ViT(FULL), 4, 3, 48, 64),
     "ResNet, SMALL": module_case(lambda: ResNet(SMALL), 8, 3, 32, 32),
+    "views, SimCLR": view_case(recipes.SIMCLR.views[0]),
+    "views, DINO's second global": view_case(recipes.DINO.views[1]),
     # In training, many batch norms in a row multiply any rounding a thousandfold.
     "ResNet-18": module_case(lambda: ResNet(RESNET18), 4, 3, 64, 64, train=False),
     "ResNet-50": module_case(lambda: ResNet(RESNET50), 4, 3, 64, 64, train=False),

@@ -65,7 +65,7 @@ def measured(encoder: vit.ViT) -> dict[str, dict[str, float]]:
 
     → {"shape probe": {"value": …, "chance": …, "shuffled": …}, "shape knn": …, …}
     """
-    fit_on = np.asarray(cached(SCENES, split="train", recipe=ONE).rgb[:2000])
+    fit_on = np.asarray(cached(2000, split="train", recipe=ONE).rgb)
     ask_on = np.asarray(cached(1000, split="test", recipe=ONE).rgb)
     a, b = extract(encoder, fit_on), extract(encoder, ask_on)
     known, asked = labels_of(2000, "train"), labels_of(1000, "test")

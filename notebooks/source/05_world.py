@@ -598,8 +598,8 @@ live(
     scene=(0, 149, 1, 7),
     method=list(similar),
     caption="five changes of one scene, ordered by what a method calls similar",
-    alt="A scene and five changed copies, ordered by the similarity of their pixels: other light and other "
-    "colours come first, the other cloth last.",
+    alt="A scene and five changed copies, ordered by the similarity of their pixels: other colours and other "
+    "light come first, the other cloth fourth, other objects last.",
 )
 
 # %% [markdown]
