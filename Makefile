@@ -67,6 +67,9 @@ bench: $(READY)
 # The shipped networks, trained anew; a run that was stopped goes on where it was.
 checkpoints: $(READY)
 	$(BIN)/python data/checkpoints/vit_supervised.py
+	$(BIN)/python data/checkpoints/vit_simclr.py
+	$(BIN)/python data/checkpoints/vit_dino.py
+	$(BIN)/python data/checkpoints/vit_mae.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

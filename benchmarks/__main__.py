@@ -11,6 +11,7 @@ from pathlib import Path
 TABLES = (
     ("features", 1, "Classical features beside scikit-image, mahotas and OpenCV"),
     ("views", 2, "Batched views beside torchvision and kornia"),
+    ("selfsup", 2, "Training steps beside lightly and transformers"),
     ("world", 1, "Pictures of the world a second"),
     ("attention", 1, "The path that attention takes, beside the other one"),
 )

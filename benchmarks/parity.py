@@ -18,11 +18,13 @@ from course_lib.backbones.resnet import RESNET18, RESNET50, SMALL, ResNet
 from course_lib.backbones.vit import TINY, Config, ViT
 from course_lib.blocks.attention import Attention, explicit_attention, fused_attention
 from course_lib.blocks.device import best_device
+from course_lib.blocks.masking import draw_hidden
 from course_lib.blocks.mlp import MLP
 from course_lib.blocks.patches import PatchEmbed, patchify
 from course_lib.blocks.positions import resize, sincos_2d
 from course_lib.blocks.transformer import Block
 from course_lib.data import recipes, views
+from course_lib.selfsup import dino, mae, simclr
 
 LIMIT = 1e-4  # greatest difference / greatest value that rounding alone may make in a deep network
 Case = Callable[[torch.device], Mapping[str, torch.Tensor]]
@@ -134,6 +136,20 @@ def view_case(view: recipes.View) -> Case:
     return run
 
 
+def _dino_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    centre = torch.linspace(-1, 1, student.shape[-1]).to(student.device, student.dtype)
+    return dino.dino_loss(student, teacher, centre, 0.1, 0.04)
+
+
+class _MaskedLoss(mae.MAE):
+    """MAE's loss as a network's output, under one mask for all devices."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        hidden = draw_hidden("random", len(images), self.grid_of(images), 0.75, generator)
+        return self.loss(images, hidden.to(images.device))
+
+
 QKV = [(2, 3, 17, 8), (2, 3, 17, 8), (2, 3, 17, 8)]
 FULL = Config(image_size=32, patch_size=8, dim=48, depth=3, heads=3, registers=2, layer_scale=0.1)
 CASES: dict[str, Case] = {
@@ -152,6 +168,10 @@ CASES: dict[str, Case] = {
     "ResNet, SMALL": module_case(lambda: ResNet(SMALL), 8, 3, 32, 32),
     "views, SimCLR": view_case(recipes.SIMCLR.views[0]),
     "views, DINO's second global": view_case(recipes.DINO.views[1]),
+    "SimCLR's loss": function_case(lambda a, b: simclr.nt_xent(a, b, 0.2), (6, 16), (6, 16)),
+    "DINO's loss": function_case(_dino_loss, (4, 5, 12), (2, 5, 12)),
+    "DINO, student's network": module_case(lambda: dino.Network(dino.TINY), 4, 3, 48, 48),
+    "MAE with its loss": module_case(lambda: _MaskedLoss(mae.TINY), 4, 3, 64, 64),
     # In training, many batch norms in a row multiply any rounding a thousandfold.
     "ResNet-18": module_case(lambda: ResNet(RESNET18), 4, 3, 64, 64, train=False),
     "ResNet-50": module_case(lambda: ResNet(RESNET50), 4, 3, 64, 64, train=False),

@@ -8,7 +8,7 @@ Idea: each patch becomes one token by a linear map, and a plain transformer enco
 look at every other from the first layer on. Only the cut and the positions know of a picture.
 
 Lesson     notebooks/06_vit.ipynb
-Reference  timm VisionTransformer and torchvision VisionTransformer: outputs and gradients
+Reference  timm and torchvision VisionTransformer, transformers ViTModel: outputs and gradients
 Recipe     ViT, Table 3, on ImageNet: Adam (0.9, 0.999), batch 4,096, peak rate 3e-3, weight decay
            0.3, dropout 0.1, 10,000 steps of warm-up, then cosine; 300 epochs at 224 pixels.
 Differs
@@ -34,6 +34,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from course_lib.backbones import vit_names
 from course_lib.blocks.convert import load_reference
 from course_lib.blocks.patches import PatchEmbed
 from course_lib.blocks.positions import resize, sincos_2d
@@ -165,52 +166,12 @@ class ViT(nn.Module):
         return torch.stack(maps, dim=1)
 
 
-# What timm and torchvision call the fields of Config, where they call them otherwise …
-OPTIONS = {
-    "img_size": "image_size",
-    "embed_dim": "dim",
-    "hidden_dim": "dim",
-    "num_layers": "depth",
-    "num_heads": "heads",
-    "reg_tokens": "registers",
-    "init_values": "layer_scale",
-    "drop_path_rate": "drop_path",
-}
-# … their further options: those that do not touch the features, those that must have this value …
-FREE = {"num_classes", "dynamic_img_size"}
-FIXED = {"in_chans": 3, "pos_embed": "learn", "proj_bias": True, "final_norm": True}
-# … and the weights.
-QKV = tuple(f"blocks.*.attention.{name}.*" for name in ("query", "key", "value"))
-TIMM_NAMES = {
-    "prefix": "prefix",
-    "pos_embed": "positions",
-    "patch_embed.proj.*": "patches.projection.*",
-    "blocks.*.norm*.*": "blocks.*.norm*.*",
-    "blocks.*.attn.qkv.*": QKV,
-    "blocks.*.attn.proj.*": "blocks.*.attention.out.*",
-    "blocks.*.ls*.gamma": "blocks.*.scale*.gamma",
-    "blocks.*.mlp.fc*.*": "blocks.*.mlp.fc*.*",
-    "norm.*": "norm.*",
-}
-TORCHVISION_NAMES = {
-    "prefix": "prefix",
-    "encoder.pos_embedding": "positions",
-    "conv_proj.*": "patches.projection.*",
-    "encoder.layers.encoder_layer_*.ln_*.*": "blocks.*.norm*.*",
-    "encoder.layers.encoder_layer_*.self_attention.in_proj_*": QKV,
-    "encoder.layers.encoder_layer_*.self_attention.out_proj.*": "blocks.*.attention.out.*",
-    "encoder.layers.encoder_layer_*.mlp.0.*": "blocks.*.mlp.fc1.*",
-    "encoder.layers.encoder_layer_*.mlp.3.*": "blocks.*.mlp.fc2.*",
-    "encoder.ln.*": "norm.*",
-}
-
-
 def from_reference(state_dict: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> ViT:
-    """Weights of timm's or torchvision's VisionTransformer → the same network here.
+    """Weights of a ViT of timm, torchvision or transformers → the same network here.
 
-    `config` holds the keyword arguments that the reference was built with; "embed_dim" marks timm,
-    "hidden_dim" torchvision. Raises ValueError for options that have no like here, and for names or
-    shapes that do not fit.
+    `config` holds the keyword arguments that the reference was built with, or transformers'
+    config.json; "embed_dim" marks timm, "hidden_dim" torchvision, "hidden_size" transformers.
+    Raises ValueError for options that have no like here, and for names or shapes that do not fit.
     """
     options = dict(config)
     if "embed_dim" in options:
@@ -224,15 +185,23 @@ def from_reference(state_dict: Mapping[str, torch.Tensor], config: Mapping[str, 
                 f"('avg', fc_norm=False), but (global_pool, fc_norm) is {pooling}"
             )
         count = 0 if patches_only else ours.class_token + ours.registers
-        state = _folded(state_dict, ("cls_token", "reg_token"), "pos_embed", count)
-        return load_reference(ViT(ours), state, TIMM_NAMES, ignored=["head.*"])
+        state = vit_names.folded(state_dict, ("cls_token", "reg_token"), "pos_embed", count)
+        return load_reference(ViT(ours), state, vit_names.TIMM, ignored=["head.*"])
     if "hidden_dim" in options:
         options["mlp_ratio"] = options.pop("mlp_dim") / options["hidden_dim"]
         ours = _read(options)
-        state = _folded(state_dict, ("class_token",), "encoder.pos_embedding", 1)
-        return load_reference(ViT(ours), state, TORCHVISION_NAMES, ignored=["heads.*.*"])
+        state = vit_names.folded(state_dict, ("class_token",), "encoder.pos_embedding", 1)
+        return load_reference(ViT(ours), state, vit_names.TORCHVISION, ignored=["heads.*.*"])
+    if {"hidden_size", "num_hidden_layers"} <= options.keys():
+        state = {name.removeprefix("vit."): tensor for name, tensor in state_dict.items()}
+        table = "embeddings.position_embeddings"
+        state = vit_names.folded(state, ("embeddings.cls_token",), table, 1)
+        network = ViT(vit_names.transformers_options(options))
+        ignored = ["pooler.dense.*", "classifier.*"]
+        return load_reference(network, state, vit_names.TRANSFORMERS, ignored)
     raise ValueError(
-        "the options of timm's (embed_dim) or torchvision's (hidden_dim) ViT are needed, "
+        "the options of timm's (embed_dim), torchvision's (hidden_dim) or transformers' "
+        "(hidden_size) ViT are needed, "
         f"but these are {sorted(options)}"
     )
 
@@ -240,24 +209,8 @@ def from_reference(state_dict: Mapping[str, torch.Tensor], config: Mapping[str, 
 def _read(options: Mapping[str, Any]) -> Config:
     """The reference's options as a Config. What is off is no difference; what is on may be one."""
     known = {field.name for field in fields(Config)}
-    renamed = {OPTIONS.get(name, name): value for name, value in options.items()}
+    renamed = {vit_names.OPTIONS.get(name, name): value for name, value in options.items()}
     for name, value in renamed.items():
-        if value and name not in known | FREE and value != FIXED.get(name):
+        if value and name not in known | vit_names.FREE and value != vit_names.FIXED.get(name):
             raise ValueError(f"the ViT of the course has nothing like {name}={value!r}")
     return Config(**{name: value for name, value in renamed.items() if name in known})
-
-
-def _folded(
-    state_dict: Mapping[str, torch.Tensor], tokens: tuple[str, ...], table: str, count: int
-) -> dict[str, torch.Tensor]:
-    """Tokens (1, ·, D) become one "prefix" (P, D), with the first `count` rows of the table added:
-    their positions. The rest of the table (1, ·, D) stays under its name, as (N, D).
-    """
-    state = dict(state_dict)
-    if table in state:  # if it is not, load_reference says so
-        positions = state[table][0]
-        found = [state.pop(name)[0] for name in tokens if name in state]
-        prefix = torch.cat([positions[:0], *found])
-        state["prefix"] = prefix + positions[:count] if len(prefix) == count else prefix
-        state[table] = positions[count:]
-    return state

@@ -9,6 +9,8 @@ transformer  the block with its norms in front, LayerScale, stochastic depth
 batches     what counts as a batch of pictures for a network
 patches     a picture as a sequence of patches, and back
 positions   where a token stands: sines and cosines, and resizing to another grid
+masking     which patches are hidden: random, a block, a grid
+ema         a teacher that is the slow average of its student
 convert     published weights under our names, nothing left over on either side
 gather      what several processes know together, with gradients; one process: nothing
 schedule    cosine, warm-up and momentum as functions of progress

@@ -49,6 +49,19 @@ class PatchEmbed(nn.Module):
         self.size = size
         self.projection = nn.Conv2d(channels, dim, kernel_size=size, stride=size)
 
+    @torch.no_grad()
+    def expect(self, mean: float, deviation: float) -> None:
+        """Fold a normalisation of the pixels into the filters, in place: once, before training.
+
+        From then on pictures x in 0 to 1 give what (x − mean) / deviation gave before. Without it
+        the brightness that all pictures share is most of what a young network says of each.
+        """
+        if not deviation > 0:
+            raise ValueError(f"the deviation of pixels must be above 0, but it is {deviation}")
+        weight, bias = self.projection.weight, self.projection.bias
+        weight.div_(deviation)
+        bias.sub_(mean * weight.sum(dim=(1, 2, 3)))
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images float (B, C, H, W) → tokens (B, N, D). Raises as `check_batch`."""
         check_batch(images, self.projection.in_channels, multiple=self.size)

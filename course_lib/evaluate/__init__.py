@@ -9,6 +9,7 @@ retrieval       do the right ones come first? recall and mean average precision
 geometry        collapse, spread, closeness of pairs (Roy and Vetterli 2007, Wang and Isola 2020)
 attention       does a map lie on the objects, and would the mere contrast of colour?
 invariance      what may change in a scene without changing its features?
+factors         what is known of one object of the world: its shape, colour, material, size
 scores          probe, neighbours and their controls in one call
 passport        the same probes for every method, in one table that is kept
 correspondence  which points of two pictures are the same place, one to one

@@ -17,6 +17,7 @@ cache   rendered scenes kept on disk, whole or not at all
 follow  where the surface that a pixel shows is in another picture
 motion  how objects and camera move: slide, roll, spin, orbit
 video   films with optical flow, occlusion and tracks
+again   the same objects on another table, in another light, from another side
 two_views  two cameras or a stereo pair, with exact correspondence
 voxels  which object fills which part of a grid over the table
 sound   the sound of an object that is struck, and mel spectrograms

@@ -13,32 +13,20 @@ import platform
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from course_lib.backbones import vit
 from course_lib.blocks.device import device
-from course_lib.evaluate.extract import extract
-from course_lib.evaluate.scores import measure
+from course_lib.evaluate.factors import FACTORS, known_factors, labels_of, one_object
 from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import minibatches
-from course_lib.world.cache import cached
-from course_lib.world.scene import COLOURS, MATERIALS, SHAPES, SIZES, Recipe, sample
 
 HERE = Path(__file__).parent
 CONFIG = vit.Config(image_size=64, patch_size=8, dim=96, depth=4, heads=4, class_token=False)
-FACTORS = {"shape": SHAPES, "colour": COLOURS, "material": MATERIALS, "size": SIZES}
-ONE = Recipe(objects=(1, 1))
 SCENES, STEPS, BATCH, RATE, SEED = 24_000, 5000, 128, 2e-3, 0
-
-
-def labels_of(n: int, split: str) -> np.ndarray:
-    """The four factors of the only object in scenes 0 … n − 1 → int64 (n, 4)."""
-    scenes = sample(range(n), split=split, recipe=ONE)
-    return np.stack([getattr(scenes, factor)[:, 0] for factor in FACTORS], axis=1)
 
 
 class Named(nn.Module):
@@ -60,32 +48,22 @@ def train_step(model: Named, batch: tuple, progress: float) -> dict[str, torch.T
     return {"loss": sum(cross_entropy(part, labels[:, i]) for i, part in enumerate(parts))}
 
 
-def measured(encoder: vit.ViT) -> dict[str, dict[str, float]]:
-    """Linear probe and neighbours on 1,000 test scenes, fitted on 2,000 of training.
+def made() -> vit.ViT:
+    """The encoder, as it is before training."""
+    torch.manual_seed(SEED)
+    return vit.ViT(CONFIG)
 
-    → {"shape probe": {"value": …, "chance": …, "shuffled": …}, "shape knn": …, …}
-    """
-    fit_on = np.asarray(cached(2000, split="train", recipe=ONE).rgb)
-    ask_on = np.asarray(cached(1000, split="test", recipe=ONE).rgb)
-    a, b = extract(encoder, fit_on), extract(encoder, ask_on)
-    known, asked = labels_of(2000, "train"), labels_of(1000, "test")
-    found = {}
-    for i, factor in enumerate(FACTORS):
-        score = measure(a, known[:, i], b, asked[:, i])
-        chance, shuffled = round(score.chance, 3), round(score.shuffled, 3)
-        found[f"{factor} probe"] = {
-            "value": round(score.probe, 3), "chance": chance, "shuffled": shuffled
-        }  # fmt: skip
-        found[f"{factor} knn"] = {"value": round(score.knn, 3), "chance": chance}
-    return found
+
+def measured(encoder: vit.ViT) -> dict[str, dict[str, float]]:
+    """Linear probe and neighbours, beside chance."""
+    return known_factors(encoder)
 
 
 def main() -> None:
     """Train, measure, write the weights and their card."""
-    torch.manual_seed(SEED)
-    model = Named(vit.ViT(CONFIG)).to(device())
-    random = measured(model.encoder.eval())
-    images = torch.from_numpy(np.array(cached(SCENES, split="train", recipe=ONE).rgb))
+    model = Named(made()).to(device())
+    random = measured(model.encoder)
+    images = torch.from_numpy(one_object(SCENES))
     batches = minibatches(
         images, torch.from_numpy(labels_of(SCENES, "train")), batch_size=BATCH, seed=SEED
     )
@@ -104,7 +82,7 @@ def main() -> None:
         "made": time.strftime("%Y-%m-%d"),
         "metrics": {
             name: {**found, "random_init": random[name]["value"]}
-            for name, found in measured(model.encoder.eval()).items()
+            for name, found in measured(model.encoder).items()
         },
     }
     save_weights(model.encoder, HERE / "vit_supervised.safetensors", card)

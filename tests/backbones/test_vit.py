@@ -1,4 +1,6 @@
-"""backbones/vit: shapes, invariants, learning; timm's and torchvision's network, gradients too."""
+"""backbones/vit, vit_names: shapes, invariants, learning; three libraries' networks, gradients."""
+
+import re
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ import torchvision
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from course_lib.backbones import vit_names
 from course_lib.backbones.vit import B16, L16, S16, TINY, Config, ViT, from_reference
 from course_lib.blocks.positions import sincos_2d
 
@@ -20,6 +23,15 @@ TORCHVISION = {
     "hidden_dim": 20,
     "mlp_dim": 52,
     "num_classes": 7,
+}
+TRANSFORMERS = {
+    "image_size": 24,
+    "patch_size": 4,
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 60,
+    "layer_norm_eps": 1e-4,
 }
 
 
@@ -184,7 +196,8 @@ def assert_same_gradients(theirs: nn.Module, config: dict, ours: ViT) -> None:
         for name, parameter in theirs.named_parameters()
     }
     if not config.get("no_embed_class"):
-        table = "pos_embed" if "pos_embed" in found else "encoder.pos_embedding"
+        tables = {"pos_embed", "encoder.pos_embedding", "embeddings.position_embeddings"}
+        (table,) = tables & found.keys()
         found[table][:, : ours.prefix_tokens] = 0
     expected = from_reference(found, config).state_dict()
     for name, parameter in ours.named_parameters():
@@ -254,6 +267,90 @@ def test_equals_torchvision_in_outputs_and_gradients() -> None:
     assert_same_gradients(theirs, TORCHVISION, ours)
 
 
+def transformers_network(**options) -> tuple[nn.Module, dict]:
+    from transformers import ViTConfig, ViTModel
+
+    config = ViTConfig(**{**TRANSFORMERS, **options})
+    return perturbed(ViTModel(config)).double().eval(), config.to_dict()
+
+
+def before_version_5(name: str) -> str:
+    """What transformers called it, and published files call it still."""
+    name = re.sub(r"\blayers\.", "encoder.layer.", name)
+    for now, then in (
+        ("attention.q_proj", "attention.attention.query"),
+        ("attention.k_proj", "attention.attention.key"),
+        ("attention.v_proj", "attention.attention.value"),
+        ("attention.o_proj", "attention.output.dense"),
+        ("mlp.fc1", "intermediate.dense"),
+        ("mlp.fc2", "output.dense"),
+    ):
+        name = name.replace(now, then)
+    return name
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_equals_transformers_in_outputs_attention_and_gradients(bias: bool) -> None:
+    theirs, config = transformers_network(qkv_bias=bias)
+    ours, images = from_reference(theirs.state_dict(), config), pictures(2, 3, 24, 24)
+    found = theirs(images, output_hidden_states=True)
+    assert close(ours.tokens(images), found.last_hidden_state)
+    assert close(ours(images), found.last_hidden_state[:, 0])
+    assert close(ours.intermediates(images)[1], found.hidden_states[2])
+    theirs.set_attn_implementation("eager")  # shows its weights, but takes them in float32
+    weights = torch.stack(theirs(images, output_attentions=True).attentions, dim=1)
+    assert torch.allclose(ours.attention_maps(images), weights, atol=1e-6)
+    backward(found.last_hidden_state[:, 0])
+    backward(ours(images))
+    assert_same_gradients(theirs, config, ours)
+
+
+def test_names_of_published_files_are_read() -> None:
+    theirs, config = transformers_network()
+    now = theirs.state_dict()
+    then = {before_version_5(name): tensor for name, tensor in now.items()}
+    assert "encoder.layer.2.attention.attention.query.weight" in then
+    assert "encoder.layer.2.attention.output.dense.bias" in then
+    whole = {f"vit.{name}": t for name, t in then.items() if "pooler" not in name}
+    whole |= {"classifier.weight": torch.zeros(7, 24), "classifier.bias": torch.zeros(7)}
+    expected = from_reference(now, config).state_dict()
+    for state in (then, whole):
+        found = from_reference(state, config).state_dict()
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_the_published_base_size_is_transformers() -> None:
+    from transformers import ViTConfig, ViTModel
+
+    config = ViTConfig(layer_norm_eps=1e-6)
+    with torch.device("meta"):
+        theirs, expected = ViTModel(config, add_pooling_layer=False), ViT(B16).state_dict()
+    state = {before_version_5(n): torch.zeros(()).expand(t.shape)
+             for n, t in theirs.state_dict().items()}  # fmt: skip
+    torch.set_default_dtype(torch.float32)
+    ours = from_reference(state, config.to_dict())
+    assert ours.config == B16
+    assert {n: t.shape for n, t in ours.state_dict().items()} == {
+        n: t.shape for n, t in expected.items()
+    }
+
+
+def test_tokens_get_their_rows_of_the_table_by_hand() -> None:
+    state = {
+        "class": torch.tensor([[[1.0, 2.0]]]),
+        "registers": torch.tensor([[[3.0, 4.0], [5.0, 6.0]]]),
+        "table": torch.tensor([[[10.0, 20.0], [30.0, 40.0], [50.0, 60.0], [70.0, 80.0]]]),
+    }
+    found = vit_names.folded(state, ("class", "registers"), "table", 3)
+    assert found["prefix"].tolist() == [[11, 22], [33, 44], [55, 66]]
+    assert found["table"].tolist() == [[70, 80]]
+    apart = vit_names.folded(state, ("class", "registers"), "table", 0)
+    assert apart["prefix"].tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert len(apart["table"]) == 4
+    assert found.keys() == apart.keys() == {"prefix", "table"}
+    assert state["table"].shape == (1, 4, 2)  # what was given is as it was
+
+
 @pytest.mark.parametrize(
     ("config", "name", "count"),
     [
@@ -309,6 +406,34 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 def test_options_that_mean_another_network_are_refused(options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         from_reference(timm_network().state_dict(), {**TIMM, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"hidden_act": "gelu_new"}, "nothing like hidden_act='gelu_new'"),
+        ({"num_channels": 1}, "nothing like num_channels=1"),
+        ({"hidden_dropout_prob": 0.1}, r"nothing like hidden_dropout_prob=0\.1"),
+        ({"attention_probs_dropout_prob": 0.2}, "nothing like attention_probs_dropout_prob"),
+        ({"image_size": (24, 32)}, r"must be one number, .* but \(24, 32\) and 4 pixels"),
+        ({"num_hidden_layers": 2}, r"blocks\.2|without a home"),
+        ({"image_size": 16}, r"positions \(36, 24\), here \(16, 24\)"),
+    ],
+)
+def test_transformers_that_are_another_network_are_refused(options: dict, sentence: str) -> None:
+    theirs, config = transformers_network()
+    with pytest.raises(ValueError, match=sentence):
+        from_reference(theirs.state_dict(), {**config, **options})
+
+
+def test_what_a_config_of_transformers_must_say_is_named() -> None:
+    theirs, config = transformers_network()
+    few = {"hidden_size": 24, "num_hidden_layers": 3, "image_size": 24}
+    with pytest.raises(ValueError, match="also has patch_size, intermediate_size, num_attention"):
+        from_reference(theirs.state_dict(), few)
+    state = theirs.state_dict() | {"embeddings.mask_token": torch.zeros(1, 1, 24)}
+    with pytest.raises(ValueError, match=r"home here: embeddings\.mask_token"):
+        from_reference(state, config)
 
 
 def test_a_configuration_of_nobody_is_refused() -> None:

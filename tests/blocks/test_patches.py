@@ -64,3 +64,22 @@ def test_what_is_no_batch_is_refused_in_a_sentence() -> None:
         with pytest.raises(ValueError, match="patches must have shape"):
             unpatchify(patches, grid)
     assert check_batch(pictures(2, 1, 5, 7), channels=1).shape == (2, 1, 5, 7)
+
+
+def test_what_is_expected_is_as_if_the_pixels_were_normalised() -> None:
+    torch.manual_seed(0)
+    embed = PatchEmbed(4, 10).double()
+    images = torch.rand(2, 3, 8, 12, dtype=torch.float64)
+    wanted = embed((images - 0.6) / 0.2)
+    embed.expect(mean=0.6, deviation=0.2)
+    torch.testing.assert_close(embed(images), wanted, rtol=0, atol=1e-12)
+    grey = embed(torch.full((1, 3, 4, 4), 0.6, dtype=torch.float64))
+    torch.testing.assert_close(grey[0, 0], wanted.new_tensor(embed_bias(embed)), atol=1e-12, rtol=0)
+    with pytest.raises(ValueError, match="deviation of pixels must be above 0, but it is 0"):
+        embed.expect(0.5, 0)
+
+
+def embed_bias(embed: PatchEmbed) -> list[float]:
+    """What the mean picture gives: bias + 0.6 · Σ w of the folded filters, the old bias."""
+    layer = embed.projection
+    return (layer.bias + 0.6 * layer.weight.sum(dim=(1, 2, 3))).tolist()

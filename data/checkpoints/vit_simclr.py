@@ -1,0 +1,102 @@
+"""Train the vision transformer of lesson 06 without labels, by SimCLR of lesson 07.
+
+    python data/checkpoints/vit_simclr.py        (make checkpoints)
+
+Each positive pair is two pictures of the same object on another table, in another light, from
+another side (course_lib.world.again), each cropped and jittered a little. Writes
+vit_simclr.safetensors and its card beside this file. A run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_lib.backbones import vit
+from course_lib.blocks.device import device
+from course_lib.data.recipes import View
+from course_lib.data.views import augment
+from course_lib.evaluate.factors import ONE, known_factors
+from course_lib.selfsup import simclr
+from course_lib.train.checkpoints import save_weights
+from course_lib.train.fit import fit
+from course_lib.train.minibatches import Batches, minibatches
+from course_lib.world.again import again
+from course_lib.world.render import render
+from course_lib.world.scene import sample
+
+HERE = Path(__file__).parent
+CONFIG = vit.Config(image_size=64, patch_size=8, dim=96, depth=4, heads=4, class_token=False)
+SCENES, STEPS, BATCH, RATE, SEED = 24_000, 3000, 128, 2e-3, 0
+VIEW = View(
+    64, scale=(0.5, 1.0), jitter=0.8, brightness=0.3, contrast=0.3, saturation=0.2, hue=0.02
+)
+
+
+def pairs(n: int) -> np.ndarray:
+    """Scenes 0 … n − 1 of training, each in two surroundings → uint8 (n, 2, 3, 64, 64)."""
+    found = np.empty((n, 2, 3, 64, 64), np.uint8)
+    for start in range(0, n, 500):
+        scenes = sample(range(start, min(n, start + 500)), recipe=ONE)
+        for i, seen in enumerate((scenes, again(scenes))):
+            found[start : start + 500, i] = render(seen, 64).rgb.transpose(0, 3, 1, 2)
+    return found
+
+
+def batches() -> Batches:
+    """Two views of each of BATCH scenes: one of each picture."""
+    draw = minibatches(pairs(SCENES), batch_size=BATCH, seed=SEED)
+
+    def batch(step: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        first, second = draw(step, generator).unbind(dim=1)
+        return augment(first, VIEW, generator), augment(second, VIEW, generator)
+
+    return batch
+
+
+def made() -> simclr.SimCLR:
+    """The network, as it is before training."""
+    torch.manual_seed(SEED)
+    return simclr.SimCLR(vit.ViT(CONFIG), simclr.TINY)
+
+
+def measured(model: simclr.SimCLR) -> dict[str, dict[str, float]]:
+    """Linear probe and neighbours, beside chance."""
+    return known_factors(model)
+
+
+def main() -> None:
+    """Train, measure, write the weights and their card."""
+    model = made().to(device())
+    random = measured(model)
+    history = fit(
+        model, batches(), STEPS, train_step=simclr.train_step, lr=RATE, warmup=100, seed=SEED,
+        checkpoint=HERE / "vit_simclr.run.safetensors", every=250,
+    )  # fmt: skip
+    card = {
+        "command": "python data/checkpoints/vit_simclr.py",
+        "seed": SEED,
+        "steps": STEPS,
+        "batch_size": BATCH,
+        "data": f"world, split train, scenes 0 to {SCENES - 1} with one object, "
+        "each on two tables, in two lights, from two sides, 64 × 64",
+        "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
+        "seconds": round(history.seconds),
+        "made": time.strftime("%Y-%m-%d"),
+        "metrics": {
+            name: {**found, "random_init": random[name]["value"]}
+            for name, found in measured(model).items()
+        },
+    }
+    save_weights(model, HERE / "vit_simclr.safetensors", card)
+    for run in HERE.glob("vit_simclr.run*"):
+        os.remove(run)
+
+
+if __name__ == "__main__":
+    main()
