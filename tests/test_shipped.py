@@ -2,53 +2,75 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-from course_lib.backbones.vit import ViT
 from course_lib.doctor import ROOT
+from course_lib.evaluate.factors import FACTORS, share_of_gap
 from course_lib.train.checkpoints import CARD, load_weights
 
 FOLDER = ROOT / "data" / "checkpoints"
-SHIPPED = sorted(FOLDER.glob("*.safetensors"))
-each = pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+SHIPPED = ("vit_supervised", "vit_simclr", "vit_dino", "vit_mae")
+# Of the gap between random weights and training with labels, this share is closed at least.
+# Guards a little below what the cards say; the table in data/README.md holds what was reached.
+PROMISED = {"vit_simclr": 0.7, "vit_dino": 0.45, "vit_mae": 0.5}
+# Learning must have helped in these; where else it did not, the card and the lesson say so.
+HELPED = ("probe", "error", "error on objects", "auc")
+PROBES = [f"{factor} probe" for factor in FACTORS]
+each = pytest.mark.parametrize("name", SHIPPED)
 
 
-def recipe(path: Path):
+def recipe(name: str):
     """The script beside a checkpoint that makes it."""
-    spec = importlib.util.spec_from_file_location(path.stem, path.with_suffix(".py"))
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_there_are_checkpoints() -> None:
-    assert [path.stem for path in SHIPPED if ".run" not in path.stem] == ["vit_supervised"]
+def card_of(name: str) -> dict:
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def test_these_are_all() -> None:
+    there = {path.stem for path in FOLDER.glob("*.safetensors") if ".run" not in path.stem}
+    assert there == set(SHIPPED)
 
 
 @each
-def test_each_is_small_has_a_card_and_a_recipe(path: Path) -> None:
-    assert path.stat().st_size <= 8_000_000
-    card = json.loads(path.with_suffix(".json").read_text())
+def test_each_is_small_has_a_card_and_a_recipe(name: str) -> None:
+    assert (FOLDER / f"{name}.safetensors").stat().st_size <= 8_000_000
+    card = card_of(name)
     assert set(CARD) <= card.keys()
-    assert card["command"] == f"python data/checkpoints/{path.stem}.py"
-    assert (FOLDER / f"{path.stem}.py").exists()
-    for metric in card["metrics"].values():
-        assert metric["value"] > metric["random_init"] > 0
-        assert metric["value"] > metric["chance"]
+    assert card["command"] == f"python data/checkpoints/{name}.py"
+    for what, metric in card["metrics"].items():
+        if not what.endswith(HELPED):
+            continue
+        better, worse = (-1, 1) if "error" in what else (1, -1)
+        assert better * metric["value"] > better * metric["random_init"], what
+        assert worse * metric["value"] < worse * metric["chance"], what
 
 
-def test_the_supervised_network_is_as_good_as_its_card_says() -> None:
-    path = FOLDER / "vit_supervised.safetensors"
-    made = recipe(path)
-    encoder = ViT(made.CONFIG).eval()
-    card = load_weights(encoder, path)
-    assert card["steps"] == made.STEPS
-    assert card["seed"] == made.SEED
-    for name, found in made.measured(encoder).items():
-        told = card["metrics"][name]
-        assert found["value"] == pytest.approx(told["value"], abs=0.01), name
-        assert found["chance"] == pytest.approx(told["chance"], abs=1e-3), name
+@each
+def test_each_is_as_good_as_its_card_says(name: str) -> None:
+    made = recipe(name)
+    model = made.made().eval()
+    card = load_weights(model, FOLDER / f"{name}.safetensors")
+    assert (card["steps"], card["seed"]) == (made.STEPS, made.SEED)
+    again = made.measured(model)
+    assert again.keys() == card["metrics"].keys()
+    for what, found in again.items():
+        told = card["metrics"][what]
+        assert found["value"] == pytest.approx(told["value"], abs=0.01), what
+        assert found["chance"] == pytest.approx(told["chance"], abs=2e-3), what
         if "shuffled" in found:  # the control: nothing leaks
-            assert abs(found["shuffled"] - found["chance"]) < 0.06, name
+            assert abs(found["shuffled"] - found["chance"]) < 0.06, what
+
+
+@pytest.mark.parametrize(("name", "least"), PROMISED.items())
+def test_without_labels_the_gap_is_closed_as_far_as_promised(name: str, least: float) -> None:
+    cards = {n: card_of(n)["metrics"] for n in ("vit_supervised", name)}
+    labelled = {probe: cards["vit_supervised"][probe]["value"] for probe in PROBES}
+    random = {probe: cards[name][probe]["random_init"] for probe in PROBES}
+    found = {probe: cards[name][probe]["value"] for probe in PROBES}
+    assert share_of_gap(found, random, labelled) >= least

@@ -23,4 +23,7 @@ The exercises, one lesson a file:
     matching  04_matching
     world     05_world
     vit       06_vit
+    simclr    07_simclr
+    dino      08_dino
+    mae       09_mae
 """

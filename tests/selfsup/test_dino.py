@@ -253,6 +253,9 @@ def test_the_student_learns_and_the_teacher_gets_no_gradient() -> None:
     assert all(p.grad is None and not p.requires_grad for p in model.teacher.parameters())
     trained = {id(p) for group in decay_groups(model, 0.1) for p in group["params"]}
     assert trained == {id(p) for p in model.student.parameters()}
+    model.teacher.requires_grad_(True)  # nor does it if somebody sets its parameters free
+    dino.train_step(model, crops(), 0.2)["loss"].backward()
+    assert all(p.grad is None for p in model.teacher.parameters())
 
 
 def test_the_teacher_sees_the_two_global_views_and_the_student_all() -> None:
@@ -477,8 +480,8 @@ def test_it_learns_one_batch_by_heart() -> None:
     loss, certainty, variety = (history[name] for name in ("loss", "certainty", "variety"))
     assert variety[0] - certainty[0] > 0.3
     assert certainty[-1] == pytest.approx(certainty[0])
-    assert loss[0] - certainty[0] > 1  # least possible: the teacher's entropy
-    assert loss[-1] - certainty[-1] < 0.2
+    assert loss[0] - certainty[0] > 3  # least possible: the teacher's entropy
+    assert loss[-1] - certainty[-1] < 0.3
 
 
 # ----------------------------------------------------------------------------------------- parity
