@@ -673,7 +673,7 @@ SHORTCUT = Exercise(
     minutes=4,
     prompt="""
 Now both views are crops of **the same picture**: an object on its table, colours jittered a little.
-The network only has to find its partner among the 127 others. Compared with pairs that show the
+Each view only has to find its partner in the batch. Compared with pairs that show the
 object on *two* tables, the neighbours of a picture in the features agree **more** often in …
 """,
     solution="the table",
