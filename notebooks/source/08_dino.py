@@ -110,27 +110,27 @@ from course_lib.train.minibatches import minibatches
 # Draw the crops of a picture. Could *you* say from each small one what the large ones show?
 
 # %%
-LARGE = View(160, scale=(0.4, 1.0), jitter=0.8, brightness=0.3, contrast=0.3, saturation=0.2)
+LARGE = View(112, scale=(0.4, 1.0), jitter=0.8, brightness=0.3, contrast=0.3, saturation=0.2)
 SMALL = replace(LARGE, size=72, scale=(0.05, 0.25))
+
+
+def theatre(again, small, image):
+    image, chance, seen = shrink(image, 320), torch.Generator().manual_seed(again), []
+    shown = image.copy()
+    for view, ink, count in ((LARGE, "orange", 2), (SMALL, "blue", small)):
+        drawn = views_of.sample(view, count, *image.shape[:2], chance)
+        for top, left, h, w in drawn.boxes.tolist():
+            cv2.rectangle(shown, (left, top), (left + w - 1, top + h - 1), colour(ink), 2)
+        same = to_tensor(image).expand(count, -1, -1, -1)
+        seen.append(list(to_images(views_of.apply(same, drawn))))
+    blanks = [np.full((72, 72, 3), 255, np.uint8)] * 8
+    fours = column([row((seen[1] + blanks)[i : i + 4]) for i in (0, 4)])
+    titles = ["the picture", "teacher, student", "the student alone"]
+    return row([shown, column(seen[0]), fours], height=240, titles=titles), ""
+
 
 # %% [markdown]
 # Two large crops of at least 40 % of the area go to both, small ones to the student alone.
-
-
-# %%
-def theatre(again, small, image):
-    chance, picture, shown = torch.Generator().manual_seed(again), to_tensor(image), image.copy()
-    seen = []
-    for view, ink in [(LARGE, "orange")] * 2 + [(SMALL, "blue")] * small:
-        drawn = views_of.sample(view, 1, *image.shape[:2], chance)
-        top, left, h, w = drawn.boxes[0].tolist()
-        cv2.rectangle(shown, (left, top), (left + w - 1, top + h - 1), colour(ink), 3)
-        seen.append(to_images(views_of.apply(picture, drawn))[0])
-    blank = np.full((72, 72, 3), 255, np.uint8)
-    fours = [row((seen[2:] + [blank] * 8)[i : i + 4], height=110) for i in (0, 4)]
-    parts = [shrink(shown, 400), column(seen[:2]), column(fours)]
-    titles = ["the picture", "teacher, student", "the student alone"]
-    return row(parts, height=300, titles=titles), ""
 
 
 # %%
