@@ -12,7 +12,7 @@ help:
 	@echo "make doctor     check this machine; the output is a bug report"
 	@echo "make notebooks  build and execute the notebooks that are stale"
 	@echo "make bench      the tables of speed beside other libraries"
-	@echo "make checkpoints  train the shipped networks anew (two hours on two cores)"
+	@echo "make checkpoints  train the shipped networks anew (their cards say how long)"
 	@echo "make format     put the code in order"
 	@echo "make lock       pin the newest versions that pyproject.toml allows"
 	@echo "make clean      remove the environment; the next command makes it anew"

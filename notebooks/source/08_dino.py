@@ -598,8 +598,8 @@ check(ex.DINO_STEP, dino_step)
 # %% [markdown]
 # ## 6 · Train: on the world, and a shortcut
 #
-# Now the transformer of lesson 06, with a class token, on scenes of one object. No labels. One thing first, which cost
-# us an afternoon: a young network says nearly the same to all pictures, for all of them are bright. The collapse is
+# Now the transformer of lesson 06, with a class token, on scenes of one object. No labels. One thing first, which is
+# easily overlooked: a young network says nearly the same to all pictures, for all of them are bright. The collapse is
 # there *before the first step*. If the mean and the deviation of pixels are folded into the first layer
 # (`patches.expect`), pictures differ from the start. Measure it: the mean cosine between class tokens of 200 pictures.
 
