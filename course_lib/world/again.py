@@ -15,7 +15,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from course_lib.world.motion import draws_of
-from course_lib.world.scene import DISTANCE, TABLES, Scenes
+from course_lib.world.render import render
+from course_lib.world.scene import DISTANCE, TABLES, Recipe, Scenes, sample
 
 Changed = Literal["table", "light", "camera"]
 
@@ -62,3 +63,15 @@ def again(
     }
     chosen = {"table": table, "light": light, "camera": camera}
     return replace(scenes, **{k: v for part in change for k, v in chosen[part].items()})
+
+
+def rendered_pairs(
+    n: int, recipe: Recipe | None = None, turn: float = np.pi, size: int = 64
+) -> np.ndarray:
+    """Scenes 0 … n − 1 of training, each in two surroundings → uint8 (n, 2, 3, size, size)."""
+    found = np.empty((n, 2, 3, size, size), np.uint8)
+    for start in range(0, n, 500):
+        scenes = sample(range(start, min(n, start + 500)), recipe=recipe)
+        for i, seen in enumerate((scenes, again(scenes, turn=turn))):
+            found[start : start + 500, i] = render(seen, size).rgb.transpose(0, 3, 1, 2)
+    return found

@@ -30,10 +30,9 @@ from course_lib.selfsup import dino
 from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import Batches, minibatches
-from course_lib.world.again import again
+from course_lib.world.again import rendered_pairs
 from course_lib.world.cache import cached
-from course_lib.world.render import render
-from course_lib.world.scene import Recipe, Split, sample
+from course_lib.world.scene import Recipe, Split
 
 HERE = Path(__file__).parent
 CONFIG = replace(
@@ -53,20 +52,10 @@ GLOBAL = View(
 LOCAL = replace(GLOBAL, size=24, scale=(0.2, 0.5))
 
 
-def pairs(n: int, recipe: Recipe, turn: float) -> np.ndarray:
-    """Scenes 0 … n − 1 of training, each in two surroundings → uint8 (n, 2, 3, 64, 64)."""
-    found = np.empty((n, 2, 3, 64, 64), np.uint8)
-    for start in range(0, n, 500):
-        scenes = sample(range(start, min(n, start + 500)), recipe=recipe)
-        for i, seen in enumerate((scenes, again(scenes, turn=turn))):
-            found[start : start + 500, i] = render(seen, 64).rgb.transpose(0, 3, 1, 2)
-    return found
-
-
 def batches() -> Batches:
     """Of each of BATCH scenes a global and two local crops of either picture, globals first."""
     # Seen from any side a single object stays in sight; of several, one may hide another.
-    both = np.concatenate([pairs(SCENES, ONE, np.pi), pairs(SCENES, MANY, 0.6)])
+    both = np.concatenate([rendered_pairs(SCENES, ONE), rendered_pairs(SCENES, MANY, turn=0.6)])
     draw = minibatches(both, batch_size=BATCH, seed=SEED)
 
     def batch(step: int, generator: torch.Generator) -> list[torch.Tensor]:

@@ -14,7 +14,6 @@ import platform
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from course_lib.backbones import vit
@@ -26,9 +25,7 @@ from course_lib.selfsup import simclr
 from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import Batches, minibatches
-from course_lib.world.again import again
-from course_lib.world.render import render
-from course_lib.world.scene import sample
+from course_lib.world.again import rendered_pairs
 
 HERE = Path(__file__).parent
 CONFIG = vit.Config(image_size=64, patch_size=8, dim=96, depth=4, heads=4, class_token=False)
@@ -38,19 +35,9 @@ VIEW = View(
 )
 
 
-def pairs(n: int) -> np.ndarray:
-    """Scenes 0 … n − 1 of training, each in two surroundings → uint8 (n, 2, 3, 64, 64)."""
-    found = np.empty((n, 2, 3, 64, 64), np.uint8)
-    for start in range(0, n, 500):
-        scenes = sample(range(start, min(n, start + 500)), recipe=ONE)
-        for i, seen in enumerate((scenes, again(scenes))):
-            found[start : start + 500, i] = render(seen, 64).rgb.transpose(0, 3, 1, 2)
-    return found
-
-
 def batches() -> Batches:
     """Two views of each of BATCH scenes: one of each picture."""
-    draw = minibatches(pairs(SCENES), batch_size=BATCH, seed=SEED)
+    draw = minibatches(rendered_pairs(SCENES, ONE), batch_size=BATCH, seed=SEED)
 
     def batch(step: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         first, second = draw(step, generator).unbind(dim=1)

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from course_lib.world.again import again
+from course_lib.world.again import again, rendered_pairs
 from course_lib.world.render import render
 from course_lib.world.scene import DISTANCE, TABLES, Recipe, join, sample
 
@@ -159,3 +159,12 @@ def test_errors_are_one_sentence(scenes):
     for turn in (-0.1, 3.2, np.nan):
         with pytest.raises(ValueError, match="turn must be from 0 to π radians, but it is"):
             again(scenes, turn=turn)
+
+
+def test_rendered_pairs_are_the_scenes_and_the_same_again() -> None:
+    recipe = Recipe(objects=(1, 1))
+    pairs = rendered_pairs(3, recipe, turn=0.6, size=32)
+    scenes = sample(range(3), recipe=recipe)
+    for i, seen in enumerate((scenes, again(scenes, turn=0.6))):
+        assert (pairs[:, i] == render(seen, 32).rgb.transpose(0, 3, 1, 2)).all()
+    assert (pairs[:, 0] != pairs[:, 1]).any(axis=(1, 2, 3)).all()
