@@ -288,8 +288,8 @@ def test_a_run_killed_at_random_moments_ends_bit_for_bit_like_one_that_was_not(t
         done = -1
         for kill_after in (4, 11, 16, 27, 34, 41, 52, None):
             steps = trained(runs, killed, 1, kill_after)
-            # A kill may cost the step whose checkpoint was not yet in its place, and no other.
-            assert done <= steps[0] <= done + 1
+            # A step that was told is in its place; at most one more is there that was not yet told.
+            assert done + 1 <= steps[0] <= done + 2
             assert steps == list(range(steps[0], steps[-1] + 1))
             done = steps[-1]
         runs.stdin.close()
