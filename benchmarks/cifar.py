@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightly.loss import NTXentLoss
+from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmarks.selfsup import BATCH, TAU, LightlySimCLR, Pictures, lightly_transform
@@ -57,7 +58,7 @@ def ours(images: np.ndarray, steps: int, seed: int) -> tuple[resnet.ResNet, floa
     return model.encoder, time.perf_counter() - began
 
 
-def lightly(images: np.ndarray, steps: int, seed: int) -> tuple[resnet.ResNet, float]:
+def lightly(images: np.ndarray, steps: int, seed: int) -> tuple[nn.Sequential, float]:
     """The same by lightly's transform, projector and loss, in a plain loop."""
     torch.manual_seed(seed)
     model, criterion = LightlySimCLR(simclr.Config(256, 64, TAU)).train(), NTXentLoss(TAU)

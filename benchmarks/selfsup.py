@@ -10,6 +10,7 @@ it (bfloat16 where the processor multiplies it), and float32 for comparison.
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -21,6 +22,7 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from lightly.transforms import SimCLRTransform
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from torchvision.models.resnet import BasicBlock
 from torchvision.transforms.v2.functional import to_pil_image
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
@@ -58,13 +60,34 @@ def lightly_transform() -> SimCLRTransform:
     return SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0, normalize=None)
 
 
+def torchvision_encoder() -> nn.Sequential:
+    """`resnet.SMALL` in torchvision's blocks, with random weights drawn as ours are."""
+
+    def stage(inside: int, out: int) -> nn.Sequential:
+        shortcut = nn.Sequential(nn.Conv2d(inside, out, 1, 2, bias=False), nn.BatchNorm2d(out))
+        halves = inside != out
+        return nn.Sequential(
+            BasicBlock(inside, out, 2, shortcut) if halves else BasicBlock(inside, out)
+        )
+
+    encoder = nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 64, 3, 2, 1, bias=False), bn1=nn.BatchNorm2d(64), relu=nn.ReLU(),
+            layer1=stage(64, 64), layer2=stage(64, 128), layer3=stage(128, 256),
+            mean=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(),
+        )
+    )  # fmt: skip
+    encoder.load_state_dict(resnet.ResNet(resnet.SMALL).state_dict())
+    return encoder
+
+
 class LightlySimCLR(nn.Module):
-    """The same encoder under lightly's projector."""
+    """The same network in torchvision's blocks, under lightly's projector."""
 
     def __init__(self, config: simclr.Config) -> None:
         super().__init__()
-        self.encoder = resnet.ResNet(resnet.SMALL)
-        self.head = SimCLRProjectionHead(self.encoder.dim, config.hidden, config.out)
+        self.encoder = torchvision_encoder()
+        self.head = SimCLRProjectionHead(resnet.SMALL.channels[-1], config.hidden, config.out)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.encoder(images))
