@@ -53,6 +53,36 @@ def titled(image: np.ndarray, title: str) -> np.ndarray:
     return np.concatenate([strip, image])
 
 
+def captioned(image: np.ndarray, lines: Sequence[str], size: int = 14) -> np.ndarray:
+    """uint8 (H, W, 3) → (H + h, W', 3): lines of text on white below it, broken to its width.
+
+    A picture narrower than 320 pixels gets a white margin at its right, W' = 320, so that the
+    lines can be read. Empty lines are left out.
+    """
+    from matplotlib.font_manager import findfont
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.truetype(findfont("DejaVu Sans"), size)
+    width = max(image.shape[1], 320)
+    broken: list[str] = []
+    for line in filter(None, lines):
+        broken.append("")
+        for word in line.split():
+            longer = f"{broken[-1]} {word}".strip()
+            if font.getlength(longer) > width - 8 and broken[-1]:
+                broken.append(word)
+            else:
+                broken[-1] = longer
+    step = round(1.4 * size)
+    whole = np.full((len(image) + step * len(broken) + 4 * bool(broken), width, 3), 255, np.uint8)
+    whole[: len(image), : image.shape[1]] = image
+    canvas = Image.fromarray(whole)
+    for i, line in enumerate(broken):
+        place = (4, len(image) + 3 + i * step)
+        ImageDraw.Draw(canvas).text(place, line, fill=(0, 0, 0), font=font)
+    return np.asarray(canvas)
+
+
 def row(
     images: Sequence[np.ndarray],
     *,

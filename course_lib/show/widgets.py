@@ -26,7 +26,7 @@ from course_lib.show.controls import control, current, watch
 from course_lib.show.encoding import jpeg, with_picture
 from course_lib.show.images import described
 from course_lib.show.screen import Screen
-from course_lib.show.tiles import row, shrink
+from course_lib.show.tiles import captioned, row, shrink
 
 HERE = Path(__file__).parent
 FRAMES_LIMIT = 900_000  # bytes of all frames of a scrubber together
@@ -46,7 +46,7 @@ class Live(ipywidgets.VBox):
         self._busy = self._again = False
         check_arguments(draw, **self.values())
         self.redraw()
-        self._start, self._text = self.picture, f"[live picture] {alt} {self.error}".rstrip()
+        self._start, self._text = self._still(), f"[live picture] {alt} {self.error}".rstrip()
         for widget in self.controls.values():
             watch(widget, self.redraw)
         super().__init__([*self.controls.values(), self.screen], _dom_classes=["course-live"])
@@ -57,6 +57,17 @@ class Live(ipywidgets.VBox):
     def values(self) -> dict[str, object]:
         """What `draw` is called with now."""
         return {name: current(widget) for name, widget in self.controls.items()}
+
+    def _still(self) -> np.ndarray | None:
+        """What the saved file shows: the picture, where the controls stand, and the two lines."""
+        if self.picture is None:
+            return None
+        simple = {k: v for k, v in self.values().items() if isinstance(v, bool | int | float | str)}
+        stand = " · ".join(
+            f"{k.replace('_', ' ')}: {round(v, 6) if isinstance(v, float) else v}"
+            for k, v in simple.items()
+        )
+        return captioned(self.picture, [stand, self.readout, self.screen.caption])
 
     def redraw(self, _change: object = None) -> None:
         """Draw at the controls' values; once more, if `draw` itself has moved a control."""
@@ -110,7 +121,10 @@ class Scrubber(anywidget.AnyWidget):
     def __init__(self, images: Sequence[np.ndarray], **state: object) -> None:
         # Two frames, large enough to read, stand for all in the saved file.
         picks = sorted({len(images) // 3, len(images) - 1})
-        self._sheet = row([shrink(images[i], 480) for i in picks])
+        kept = [captioned(shrink(images[i], 480), [state["labels"][i]]) for i in picks]
+        tall = max(map(len, kept))
+        kept = [np.pad(x, ((0, tall - len(x)), (0, 0), (0, 0)), constant_values=255) for x in kept]
+        self._sheet = captioned(row(kept), [state["caption"]])
         super().__init__(frames=_within(images, FRAMES_LIMIT), **state)
 
     def _repr_mimebundle_(self, **kwargs) -> dict:

@@ -12,6 +12,7 @@ from course_lib.data.photos import photo
 from course_lib.show.controls import control
 from course_lib.show.photo_input import photo_input
 from course_lib.show.picker import pick
+from course_lib.show.tiles import captioned
 from course_lib.show.widgets import FRAMES_LIMIT, live, scrubber
 
 
@@ -19,8 +20,12 @@ def grey(level: int) -> np.ndarray:
     return np.full((20, 30, 3), level, np.uint8)
 
 
+def pixels(data: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
 def on_screen(data: bytes) -> int:
-    return round(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).mean())
+    return round(pixels(data).mean())
 
 
 def test_a_live_picture_follows_its_slider():
@@ -35,9 +40,36 @@ def test_what_is_kept_is_the_picture_of_the_start():
     widget = live(lambda level: grey(level), alt="Grey.", level=(0, 200, 5, 50))
     widget.controls["level"].value = 150
     bundle = widget._repr_mimebundle_()
-    assert on_screen(bundle["image/png"]) == 50
+    assert (pixels(bundle["image/png"])[:20, :30] == 50).all()
     assert bundle["text/plain"] == "[live picture] Grey."
     assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_the_kept_picture_says_where_the_controls_stood_and_what_was_read():
+    def kept(**words) -> np.ndarray:
+        options = {"readout": "", "caption": "", "level": (0, 200, 5, 50)} | words
+        readout = options.pop("readout")
+        widget = live(lambda level: (grey(level), readout), alt="Grey.", **options)
+        return pixels(widget._repr_mimebundle_()["image/png"])
+
+    plain, full = kept(), kept(readout="a mean of 50", caption="grey, and nothing else")
+    H, W = grey(50).shape[:2]
+    assert (plain[:H, :W] == 50).all(), "the picture itself is left as it was"
+    assert len(plain) > H
+    assert len(full) - len(plain) >= 2 * 14
+    assert (plain[H:] < 128).any(), "the control's value stands below"
+    other = kept(level=(0, 200, 5, 75))
+    assert (other[H:] != plain[H:]).any()
+    for line in (1, 2):  # both lines have ink
+        assert (full[len(full) - 20 * line :][:20] < 128).any()
+
+
+def test_a_long_line_below_a_picture_is_broken_to_its_width():
+    words = ["a long readout that says much"] * 5
+    below = captioned(np.zeros((10, 400, 3), np.uint8), [" ".join(words)])
+    assert below.shape[1] == 400
+    assert len(below) >= 10 + 2 * 14
+    assert (below[10:, -4:] == 255).all(), "nothing is cut at the edge"
 
 
 def test_an_error_is_one_sentence_and_the_next_value_mends_it():
