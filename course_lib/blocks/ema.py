@@ -2,6 +2,11 @@
 
 Tarvainen, Valpola: Mean teachers are better role models, NeurIPS 2017; BYOL (2020), MoCo (2020) and
 DINO (2021) take it up.
+
+A teacher has two modes, like any network, and a paper chooses. Without BatchNorm (DINO's ViT) it
+runs in `eval()`: then it drops no branches. With BatchNorm (BYOL, MoCo) it stays in `train()` and
+normalises by its own batch: `follow` moves parameters only, so that in `eval()` its running
+statistics would for ever be those of the first step.
 """
 
 from __future__ import annotations
