@@ -12,6 +12,8 @@ TABLES = (
     ("features", 1, "Classical features beside scikit-image, mahotas and OpenCV"),
     ("views", 2, "Batched views beside torchvision and kornia"),
     ("selfsup", 2, "Training steps beside lightly and transformers"),
+    ("clip", 2, "CLIP's training step beside open_clip"),
+    ("generation", 1, "Greedy generation beside transformers"),
     ("world", 1, "Pictures of the world a second"),
     ("attention", 1, "The path that attention takes, beside the other one"),
 )

@@ -25,6 +25,7 @@ from course_lib.blocks.positions import resize, sincos_2d
 from course_lib.blocks.transformer import Block
 from course_lib.data import recipes, views
 from course_lib.selfsup import dino, mae, simclr
+from course_lib.vision_language import clip
 
 LIMIT = 1e-4  # greatest difference / greatest value that rounding alone may make in a deep network
 Case = Callable[[torch.device], Mapping[str, torch.Tensor]]
@@ -172,6 +173,8 @@ CASES: dict[str, Case] = {
     "DINO's loss": function_case(_dino_loss, (4, 5, 12), (2, 5, 12)),
     "DINO, student's network": module_case(lambda: dino.Network(dino.TINY), 4, 3, 48, 48),
     "MAE with its loss": module_case(lambda: _MaskedLoss(mae.TINY), 4, 3, 64, 64),
+    "CLIP's loss": function_case(lambda a, b: clip.clip_loss(a, b, 10.0), (6, 16), (6, 16)),
+    "CLIP, image tower": module_case(lambda: clip.CLIP(clip.TINY), 4, 3, 64, 64),
     # In training, many batch norms in a row multiply any rounding a thousandfold.
     "ResNet-18": module_case(lambda: ResNet(RESNET18), 4, 3, 64, 64, train=False),
     "ResNet-50": module_case(lambda: ResNet(RESNET50), 4, 3, 64, 64, train=False),

@@ -39,6 +39,7 @@ def test_without_display_no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_token_is_on_no_command_line() -> None:
     token = "c0ffee"
     assert lab.lab_environment(token)["JUPYTER_TOKEN"] == token
+    assert lab.lab_environment(token)["GOMP_SPINCOUNT"] == "10000"
     assert "token" not in " ".join(lab.lab_command(8888, browser=True)).lower()
 
 

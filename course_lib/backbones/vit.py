@@ -17,7 +17,8 @@ Differs
   * The class token has no position of its own. Both are learned constants that are only ever added,
     so `from_reference` adds them once; trained here, they are one parameter.
   * Optional parts that came later: registers (behind the class token, without positions),
-    LayerScale, stochastic depth (rates rising from 0 in the first block), fixed positions.
+    LayerScale, stochastic depth (rates rising from 0 in the first block), fixed positions; and
+    CLIP's: a norm in front of the blocks, patches without a bias, quick-GELU.
   * Positions for another picture size are resized bicubically with antialiasing, as in timm, at
     every call; the authors do it once, bilinearly, before fine-tuning.
   * Initial weights normal, σ = 0.02, biases 0, as in DeiT (the authors: Xavier uniform, class token
@@ -36,6 +37,7 @@ from torch import nn
 
 from course_lib.backbones import vit_names
 from course_lib.blocks.convert import load_reference
+from course_lib.blocks.mlp import Activation
 from course_lib.blocks.patches import PatchEmbed
 from course_lib.blocks.positions import resize, sincos_2d
 from course_lib.blocks.transformer import Block
@@ -56,6 +58,9 @@ class Config:
     layer_scale: float | None = None  # first value of the factors; None: no LayerScale
     drop_path: float = 0.0  # rate of stochastic depth in the last block
     norm_eps: float = 1e-6  # of every LayerNorm
+    activation: Activation = "gelu"  # inside the MLPs
+    pre_norm: bool = False  # one more LayerNorm in front of the first block
+    patch_bias: bool = True  # False: the linear map of the patches adds nothing
 
 
 TINY = Config(image_size=64, patch_size=8, dim=128, depth=4, heads=4)
@@ -84,6 +89,8 @@ class ViT(nn.Module):
         self.config, self.dim = c, c.dim
         self.grid = (size // c.patch_size, size // c.patch_size)  # of the table of positions
         self.patches = PatchEmbed(c.patch_size, c.dim)
+        if not c.patch_bias:
+            self.patches.projection.bias = None
         # The class token, if there is one, comes first; then the registers.
         self.prefix_tokens = int(c.class_token) + c.registers  # P
         self.prefix = nn.Parameter(torch.zeros(self.prefix_tokens, c.dim))
@@ -91,11 +98,15 @@ class ViT(nn.Module):
             self.positions = nn.Parameter(torch.zeros(self.grid[0] * self.grid[1], c.dim))
         else:
             self.register_buffer("positions", sincos_2d(self.grid, c.dim))
+        self.pre_norm = nn.LayerNorm(c.dim, eps=c.norm_eps) if c.pre_norm else nn.Identity()
         rates = [c.drop_path * i / max(c.depth - 1, 1) for i in range(c.depth)]
         self.blocks = nn.ModuleList(
-            Block(c.dim, c.heads, c.mlp_ratio, c.qkv_bias, c.layer_scale, rate, c.norm_eps)
+            Block(
+                c.dim, c.heads, c.mlp_ratio, c.qkv_bias, c.layer_scale, rate, c.norm_eps,
+                c.activation,
+            )
             for rate in rates
-        )
+        )  # fmt: skip
         self.norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self._initialise()
 
@@ -118,12 +129,15 @@ class ViT(nn.Module):
         return tokens + resize(self.positions, self.grid, grid)
 
     def with_prefix(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Patch tokens (B, N, D) → (B, P + N, D): class token and registers go in front."""
+        """Patch tokens (B, N, D) → (B, P + N, D): class token and registers go in front.
+
+        This is what the first block gets: behind `pre_norm`, if there is one.
+        """
         if tokens.ndim != 3 or tokens.shape[-1] != self.dim:
             raise ValueError(
                 f"tokens must have shape (B, N, {self.dim}), but {tuple(tokens.shape)} was given"
             )
-        return torch.cat([self.prefix.expand(len(tokens), -1, -1), tokens], dim=1)
+        return self.pre_norm(torch.cat([self.prefix.expand(len(tokens), -1, -1), tokens], dim=1))
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
         """Any patch tokens (B, N, D), of `embed` or a part of them → final tokens (B, P + N, D)."""
@@ -208,7 +222,8 @@ def from_reference(state_dict: Mapping[str, torch.Tensor], config: Mapping[str, 
 
 def _read(options: Mapping[str, Any]) -> Config:
     """The reference's options as a Config. What is off is no difference; what is on may be one."""
-    known = {field.name for field in fields(Config)}
+    # CLIP's parts are no options of these libraries' ViT; course_lib.vision_language.clip reads it.
+    known = {field.name for field in fields(Config)} - {"activation", "pre_norm", "patch_bias"}
     renamed = {vit_names.OPTIONS.get(name, name): value for name, value in options.items()}
     for name, value in renamed.items():
         if value and name not in known | vit_names.FREE and value != vit_names.FIXED.get(name):

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
+KeysValues = tuple[torch.Tensor, torch.Tensor]  # of a context, (B, heads, S, D / heads) each
+
 
 def attention_weights(
     q: torch.Tensor, k: torch.Tensor, may_attend: torch.Tensor | None = None
@@ -55,23 +57,24 @@ def attend(
 
 
 class Attention(nn.Module):
-    """Multi-head attention of tokens to themselves, or to a context.
+    """Multi-head attention of tokens (width D) to themselves, or to a context (width C, or D).
 
     Query, key and value are three layers, not one packed layer (as in timm): initial weights scaled
     by fan-in and fan-out then mean what they say, and cross-attention needs no slicing.
     """
 
-    def __init__(self, dim: int, heads: int, qkv_bias: bool = True) -> None:
+    def __init__(
+        self, dim: int, heads: int, qkv_bias: bool = True, context_dim: int | None = None
+    ) -> None:
         super().__init__()
         if heads < 1 or dim % heads:
             raise ValueError(
-                f"the width must be a multiple of the number of heads, but {dim} and {heads} "
-                "were given"
+                f"the width is a multiple of the number of heads, but {dim} and {heads} were given"
             )
-        self.heads = heads
+        self.heads, context_dim = heads, dim if context_dim is None else context_dim
         self.query = nn.Linear(dim, dim, bias=qkv_bias)
-        self.key = nn.Linear(dim, dim, bias=qkv_bias)
-        self.value = nn.Linear(dim, dim, bias=qkv_bias)
+        self.key = nn.Linear(context_dim, dim, bias=qkv_bias)
+        self.value = nn.Linear(context_dim, dim, bias=qkv_bias)
         self.out = nn.Linear(dim, dim)
 
     def forward(
@@ -80,18 +83,26 @@ class Attention(nn.Module):
         context: torch.Tensor | None = None,
         may_attend: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """x (B, T, D), context (B, S, D) or None for x itself → (B, T, D).
+        """x (B, T, D), context (B, S, C) or None for x itself → (B, T, D).
 
         may_attend is bool, True where a query (row) may look at a key (column): (T, S) for all,
         (B, T, S), or (B, heads, T, S); any dimension may be 1, so `~is_pad[:, None]` will do.
         A query that may attend to nothing receives zeros (then `out` adds its bias). Raises
         ValueError for other shapes and types.
         """
-        context = x if context is None else context
-        may_attend = self._checked(x, context, may_attend)
-        q, k = self._split(self.query(x)), self._split(self.key(context))
-        mixed = attend(q, k, self._split(self.value(context)), may_attend)  # (B, heads, T, d)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.read(x, self.keys_values(self._context(x, context)), may_attend)
+
+    def keys_values(self, context: torch.Tensor) -> KeysValues:
+        """context (B, S, C) → its keys and its values, to be read now or kept for later."""
+        return self._split(self.key(context)), self._split(self.value(context))
+
+    def read(
+        self, x: torch.Tensor, keys_values: KeysValues, may_attend: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """x (B, T, D), a context's keys and values → (B, T, D), as `forward` gives for it."""
+        keys, values = keys_values
+        mixed = attend(self._split(self.query(x)), keys, values, self._mask(may_attend, x, keys))
+        return self.out(mixed.transpose(1, 2).flatten(2))  # from (B, heads, T, d)
 
     def weights(
         self,
@@ -100,30 +111,31 @@ class Attention(nn.Module):
         may_attend: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The same arguments as `forward` → its attention weights (B, heads, T, S)."""
-        context = x if context is None else context
-        may_attend = self._checked(x, context, may_attend)
-        return attention_weights(
-            self._split(self.query(x)), self._split(self.key(context)), may_attend
-        )
+        keys = self._split(self.key(self._context(x, context)))
+        return attention_weights(self._split(self.query(x)), keys, self._mask(may_attend, x, keys))
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T, D) → (B, heads, T, D / heads)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def _checked(
-        self, x: torch.Tensor, context: torch.Tensor, may_attend: torch.Tensor | None
-    ) -> torch.Tensor | None:
-        """Refuse what cannot be attended to; the mask gets a dimension for the heads."""
-        dim = self.query.in_features
-        for name, tokens in (("x", x), ("context", context)):
-            if tokens.ndim != 3 or tokens.shape[-1] != dim or len(tokens) != len(x):
+    def _context(self, x: torch.Tensor, context: torch.Tensor | None) -> torch.Tensor:
+        """The context, x itself if there is none; refuse what cannot be attended to."""
+        context = x if context is None else context
+        for name, tokens, layer in (("x", x, self.query), ("context", context, self.key)):
+            if tokens.ndim != 3 or tokens.shape[-1] != layer.in_features or len(tokens) != len(x):
                 raise ValueError(
-                    f"{name} must have shape (B, tokens, {dim}) and the batch size of x, "
-                    f"but {tuple(tokens.shape)} was given"
+                    f"{name} must have shape (B, tokens, {layer.in_features}) and the batch size "
+                    f"of x, but {tuple(tokens.shape)} was given"
                 )
+        return context
+
+    def _mask(
+        self, may_attend: torch.Tensor | None, x: torch.Tensor, keys: torch.Tensor
+    ) -> torch.Tensor | None:
+        """The mask with a dimension for the heads; refuse what does not fit."""
         if may_attend is None:
             return None
-        shape = (len(x), self.heads, x.shape[1], context.shape[1])
+        shape = (len(x), self.heads, x.shape[1], keys.shape[2])
         if may_attend.ndim == 3:
             may_attend = may_attend[:, None]
         fits = may_attend.ndim in (2, 4) and all(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 Module = TypeVar("Module", bound=nn.Module)
 SHOWN = 8  # names listed of each kind of fault; a wholly wrong file has hundreds
@@ -25,12 +27,14 @@ def load_reference(
     star is one step of a name, or part of one, without a dot; the stars on the right stand for
     those on the left in order; the first line that fits counts. A tuple on the right shares out a
     tensor in equal parts along its first dimension (a packed qkv → query, key, value). `ignored`
-    lists patterns of names that have no home here.
+    lists patterns of names that have no home here. A model that is on the meta device, or was built
+    in `unfilled`, takes their tensors themselves, with their dtype, instead of a copy.
 
     Raises one ValueError that lists every name of theirs without a home, every name of ours left
     empty or filled twice, and every shape that differs; the model is then untouched.
     """
     ours = model.state_dict()
+    takes = any(tensor.is_meta for tensor in ours.values())
     filled, faults = rename(state_dict, table, ignored)
     for fault, names in (
         ("in the model, but not filled", [name for name in ours if name not in filled]),
@@ -43,13 +47,48 @@ def load_reference(
                 if name in filled and filled[name].shape != ours[name].shape
             ],
         ),
+        ("on the meta device, where nothing can fill them", _lost_buffers(model, ours)),
     ):
         faults[fault] = names
     if any(faults.values()):
         listed = "; ".join(f"{fault}: {_some(names)}" for fault, names in faults.items() if names)
         raise ValueError(f"these weights do not fit {type(model).__name__}: {listed}")
-    model.load_state_dict(filled)
+    shared = _shared(model) if takes else []
+    model.load_state_dict(filled, assign=takes)
+    for first, *others in shared:
+        for name in others:
+            where, _, last = name.rpartition(".")
+            setattr(model.get_submodule(where), last, model.get_parameter(first))
     return model
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Modules built inside have parameters of a shape without memory, for `load_reference` to fill.
+
+    Unlike `torch.device("meta")` it leaves buffers real, for a constructor computes many of them.
+    """
+
+    def emptied(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter | None:
+        if parameter.is_meta or module._parameters.get(name) is not None:
+            return None  # shared with another module, or being filled
+        return nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
+
+    hook = register_module_parameter_registration_hook(emptied)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def check_filled(model: nn.Module) -> None:
+    """Raise ValueError that lists what is left without memory: parameters and buffers."""
+    tensors = (*model.named_parameters(), *model.named_buffers())
+    if empty := [name for name, tensor in tensors if tensor.is_meta]:
+        raise ValueError(
+            f"every tensor of {type(model).__name__} must be filled, but these are on the meta "
+            f"device: {_some(empty)}"
+        )
 
 
 def rename(
@@ -82,6 +121,19 @@ def rename(
             renamed[target] = part
     faults = {"theirs, without a home here": unknown, "not to be split evenly": uneven}
     return renamed, {**faults, "filled twice": twice}
+
+
+def _lost_buffers(model: nn.Module, ours: Mapping[str, torch.Tensor]) -> list[str]:
+    """Buffers that are in no file, and whose values the constructor computed on the meta device."""
+    return [name for name, buffer in model.named_buffers() if buffer.is_meta and name not in ours]
+
+
+def _shared(model: nn.Module) -> list[list[str]]:
+    """The names of each parameter that has several; taking tensors would part them."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return [same for same in names.values() if len(same) > 1]
 
 
 def _pattern(name: str) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from course_lib.blocks.attention import Attention
-from course_lib.blocks.mlp import MLP
+from course_lib.blocks.mlp import MLP, Activation
 
 
 class LayerScale(nn.Module):
@@ -60,13 +60,14 @@ class Block(nn.Module):
         layer_scale: float | None = None,
         drop_path: float = 0.0,
         norm_eps: float = 1e-6,
+        activation: Activation = "gelu",
     ) -> None:
         """`layer_scale` is the factors' first value, `drop_path` the rate of stochastic depth."""
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attention = Attention(dim, heads, qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = MLP(dim, mlp_ratio)
+        self.mlp = MLP(dim, mlp_ratio, activation)
         scaled = layer_scale is not None
         self.scale1 = LayerScale(dim, layer_scale) if scaled else nn.Identity()
         self.scale2 = LayerScale(dim, layer_scale) if scaled else nn.Identity()

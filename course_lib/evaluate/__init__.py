@@ -6,6 +6,7 @@ knn             is what lies near the same kind of thing? (Wu et al. 2018)
 linear_probe    what can be read from features by weighing and adding? (Alain and Bengio 2016)
 few_shot        the probe after 1, 2, 5, … samples of each class
 retrieval       do the right ones come first? recall and mean average precision
+zero_shot       can the names of classes tell what is seen? (Radford et al. 2021)
 geometry        collapse, spread, closeness of pairs (Roy and Vetterli 2007, Wang and Isola 2020)
 attention       does a map lie on the objects, and would the mere contrast of colour?
 invariance      what may change in a scene without changing its features?

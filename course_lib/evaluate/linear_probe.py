@@ -103,12 +103,13 @@ def fit_probe(
     classes, y = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"a probe needs at least two classes, but all labels are {labels[0]!s}")
+    start = None
     if penalty is None:
-        penalty = _choose_penalty(features, y, seed)
+        penalty, start = _choose_penalty(features, y, seed)
     elif not 0 < penalty < np.inf:
         raise ValueError(f"the penalty must be positive and finite, but {penalty} was given")
     mean, scale = _standard(features)
-    theta = _minimise((features - mean) / scale, y, len(classes), penalty)
+    theta = _minimise((features - mean) / scale, y, len(classes), penalty, start)
     return Probe(classes, theta[:-1], theta[-1], mean, scale, penalty)
 
 
@@ -122,20 +123,26 @@ def hold_out(y: np.ndarray, seed: int, share: float = HELD_OUT) -> np.ndarray:
     return held
 
 
-def _choose_penalty(features: np.ndarray, y: np.ndarray, seed: int) -> float:
-    """The penalty of least held-out loss, from strong to weak, until the loss rises again."""
+def _choose_penalty(
+    features: np.ndarray, y: np.ndarray, seed: int
+) -> tuple[float, np.ndarray | None]:
+    """The penalty of least held-out loss, from strong to weak, until the loss rises again.
+
+    And where that fit ended, (D + 1, K): the fit of all features ends near there.
+    """
     held = hold_out(y, seed)
     if not held.any():
-        return UNCHOSEN
+        return UNCHOSEN, None
     mean, scale = _standard(features[~held])
     X, K = (features - mean) / scale, y.max() + 1
-    best, least, theta = PENALTIES[0], np.inf, None
+    best, least, theta = (PENALTIES[0], None), np.inf, None
     for penalty in PENALTIES:
-        theta = _minimise(X[~held], y[~held], K, penalty, theta)
+        # Penalties are factors of ten apart: to compare them, four digits of the loss will do.
+        theta = _minimise(X[~held], y[~held], K, penalty, theta, ftol=1e-7, gtol=1e-4)
         loss = _cross_entropy(X[held] @ theta[:-1] + theta[-1], y[held])
         if loss >= least:
             break
-        best, least = penalty, loss
+        best, least = (penalty, theta), loss
     return best
 
 
@@ -151,7 +158,13 @@ def _cross_entropy(logits: np.ndarray, y: np.ndarray) -> float:
 
 
 def _minimise(
-    X: np.ndarray, y: np.ndarray, K: int, penalty: float, start: np.ndarray | None = None
+    X: np.ndarray,
+    y: np.ndarray,
+    K: int,
+    penalty: float,
+    start: np.ndarray | None = None,
+    ftol: float = 1e-13,
+    gtol: float = 1e-6,
 ) -> np.ndarray:
     """(N, D), (N,) in 0 … K − 1 → (D + 1, K): the weights and, as last row, the bias."""
     # In the axes of the data, each brought to about the same curvature, the optimum is the same and
@@ -160,19 +173,23 @@ def _minimise(
     variance, axes = np.linalg.eigh(X.T @ X / N)
     scale = np.sqrt(np.maximum(variance, 0) + penalty)
     Z, shrink = X @ (axes / scale), penalty / scale[:, None] ** 2
-    is_class = np.eye(K)[y]
+    rows = np.arange(N)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         A, b = np.split(flat.reshape(D + 1, K), [D])
         logits = Z @ A + b
-        log_p = logits - logsumexp(logits, axis=1, keepdims=True)
-        slope = (np.exp(log_p) - is_class) / N
-        loss = -(log_p * is_class).sum() / N + (shrink * A**2).sum() / 2
+        logits -= logits.max(axis=1, keepdims=True)  # so that no exponential overflows
+        p = np.exp(logits)
+        total = p.sum(axis=1, keepdims=True)
+        loss = (np.log(total).sum() - logits[rows, y].sum()) / N + (shrink * A**2).sum() / 2
+        p /= total
+        p[rows, y] -= 1
+        slope = p / N
         return loss, np.concatenate([Z.T @ slope + shrink * A, slope.sum(axis=0)[None]]).ravel()
 
     start = np.zeros((D + 1, K)) if start is None else start
     start = np.concatenate([scale[:, None] * (axes.T @ start[:-1]), start[-1:]])
-    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20}
+    options = {"maxiter": 2000, "maxfun": 4000, "ftol": ftol, "gtol": gtol, "maxcor": 20}
     with threadpool_limits(1, "blas"):  # on matrices as narrow as these, threads only wait
         found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     A, b = np.split(found.x.reshape(D + 1, K), [D])

@@ -1,9 +1,10 @@
 """Retrieval: of all samples, do the right ones come first?
 
-Two questions. `retrieval`: each sample asks for the others of its class. `paired_retrieval`: row i
-of one set asks for row i of another, as a caption asks for its picture. Similarity is the cosine.
-Whatever is as similar as a right answer is ranked before it, so an encoder that maps everything to
-one point finds nothing.
+Three questions. `retrieval`: each sample asks for the others of its class. `paired_retrieval`: row
+i of one set asks for row i of another, as a caption asks for its picture. `cross_retrieval`: one
+set asks another, with several right answers, as a picture asks for its captions. Similarity is the
+cosine. Whatever is as similar as a right answer is ranked before it, so an encoder that maps
+everything to one point finds nothing.
 """
 
 from __future__ import annotations
@@ -88,6 +89,47 @@ def paired_retrieval(
         own = np.take_along_axis(cosine, np.arange(start, start + len(cosine))[:, None], axis=1)
         before[start : start + rows] = (cosine >= own - TIE).sum(axis=1) - 1
     return {k: Measured(float(np.mean(before < k)), k / n) for k in ks}
+
+
+def cross_retrieval(
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    answers: np.ndarray,
+    answer_labels: np.ndarray,
+    ks: Sequence[int] = (1, 5, 10),
+) -> dict[int, Measured]:
+    """(N, D), (N,), (M, D), (M,) → recall at each k: of N queries, one right answer is enough.
+
+    Right are the answers with the query's label: all captions of its picture, say. Chance is the
+    exact expectation under a random order. Raises ValueError for a query without a right answer.
+    """
+    queries = directions(check_features(queries, "queries"))
+    answers = directions(check_features(answers, "answers"))
+    query_labels = check_labels(query_labels, len(queries), "query labels")
+    answer_labels = check_labels(answer_labels, len(answers), "answer labels")
+    if queries.shape[1] != answers.shape[1]:
+        raise ValueError(
+            "queries and answers must be equally wide, "
+            f"but {queries.shape[1]} and {answers.shape[1]} columns were given"
+        )
+    n = len(answers)
+    _check_ks(ks, n)
+    before, right = np.empty(len(queries), int), np.empty(len(queries), int)
+    rows = max(1, CHUNK // n)
+    for start in range(0, len(queries), rows):
+        part = slice(start, start + rows)
+        cosine = queries[part] @ answers.T
+        is_right = query_labels[part, None] == answer_labels
+        right[part] = is_right.sum(axis=1)
+        best = np.where(is_right, cosine, -np.inf).max(axis=1, keepdims=True)
+        before[part] = (~is_right & (cosine >= best - TIE)).sum(axis=1)
+    if not right.all():
+        lost = int(right.argmin())
+        raise ValueError(
+            f"every query needs an answer with its label, but query {lost}, "
+            f"{query_labels[lost]!s}, has none"
+        )
+    return {k: Measured(float(np.mean(before < k)), _recall_at_random(n, right, k)) for k in ks}
 
 
 def _check_ks(ks: Sequence[int], n: int) -> None:

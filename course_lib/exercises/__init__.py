@@ -26,4 +26,6 @@ The exercises, one lesson a file:
     simclr    07_simclr
     dino      08_dino
     mae       09_mae
+    language  10_language
+    clip      11_clip
 """

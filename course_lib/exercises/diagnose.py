@@ -86,13 +86,20 @@ class Known:
 def _known_mistake(
     exercise: Exercise, outputs: Sequence[Output], cases: Sequence[Case]
 ) -> Known | None:
-    """The planted fault, or the first misconception that gives the same outputs."""
+    """The planted fault, or the first misconception that gives the same outputs.
+
+    Of a prediction in several fields, else the first that is a part of what is wrong with it.
+    """
     known = [(m.answer, Known(m.sentence, m.name)) for m in exercise.misconceptions]
     if exercise.kind == "repair":
         known.insert(0, (exercise.stub, Known(STILL_FAULTY)))
     for answer, mistake in known:
         if _fits(exercise, outputs, answers_of(exercise, answer, cases)):
             return mistake
+    if exercise.kind == "predict" and isinstance(exercise.solution, dict) and outputs:
+        for answer, mistake in known:
+            if _is_part(exercise, outputs[0].get("value"), plain(answer)):
+                return mistake
     return None
 
 
@@ -125,6 +132,19 @@ def _fits(exercise: Exercise, outputs: Sequence[Output], known: Sequence[Output]
         and ("value" not in got or agree(got["value"], wrong["value"], exercise.comparison).right)
         for got, wrong in zip(outputs, known, strict=True)
     )
+
+
+def _is_part(exercise: Exercise, told: Any, wrong: Any) -> bool:
+    """Whether every field in which a known wrong prediction errs has the same value in `told`."""
+    right = plain(exercise.solution)
+    if not all(isinstance(value, dict) and set(value) == set(right) for value in (told, wrong)):
+        return False
+
+    def same(a: Any, b: Any) -> bool:
+        return agree(a, b, exercise.comparison).right
+
+    errs = [name for name in right if not same(wrong[name], right[name])]
+    return bool(errs) and all(same(told[name], wrong[name]) for name in errs)
 
 
 def _is_no_choice(exercise: Exercise, outputs: Sequence[Output]) -> bool:
@@ -199,8 +219,12 @@ def _on_the_right_ones(exercise: Exercise, pairs: Sequence[Pair]) -> Report | No
         if not item.misconception:
             said = _rejection(output, "the right implementation")
             return report(State.WRONG, 0.0, "it must first pass on the right one", said)
-        said = f"Your test rejects a right implementation: {item.sentence}"
-        where = output.get("error") or _rejection(output, "it")
+        if "error" in output:  # what `sentence` says of its values does not explain a crash
+            said = f"Your test crashes on a right implementation ({item.misconception})."
+            where = output["error"]
+        else:
+            said = f"Your test rejects a right implementation: {item.sentence}"
+            where = _rejection(output, "it")
         return report(State.WRONG, 0.0, "it must pass on every right one", said, details=(where,))
     return None
 

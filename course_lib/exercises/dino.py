@@ -56,6 +56,10 @@ def says_centred_last(logits, centre, tau):
     return softmax(logits / tau - centre, axis=1)
 
 
+def says_centred_at_last(logits, centre, tau):
+    return softmax(logits / tau, axis=1) - centre
+
+
 def says_over_batch(logits, centre, tau):
     return softmax((logits - centre) / tau, axis=0)
 
@@ -132,6 +136,12 @@ Return p (B, K): the K probabilities of **each picture** sum to 1. Large logits 
             "must be taken from logits; later it is 1/τ times too small.",
         ),
         Misconception(
+            "centred after the softmax",
+            says_centred_at_last,
+            "You take the centre from the probabilities: they no longer sum to 1. The centre is a "
+            "mean of logits, so it is taken from logits, before anything else.",
+        ),
+        Misconception(
             "softmax over the batch",
             says_over_batch,
             "Your softmax runs down the batch: each *class* sums to 1 over the pictures. Each "
@@ -196,7 +206,7 @@ def pair_loss(student, targets, tau):
 def pair_loss_cases(seed):
     rng = np.random.default_rng(seed)
     cases = []
-    for V, T, B, K, tau in [(5, 2, 3, 4, 0.5), (3, 2, 4, 6, 0.3), (4, 1, 2, 5, 0.6)]:
+    for V, T, B, K, tau in [(5, 2, 3, 4, 0.5), (3, 2, 4, 6, 0.3), (6, 3, 2, 5, 0.6)]:
         targets = softmax(2 * rng.normal(size=(T, B, K)), axis=2)
         cases.append({"student": rng.normal(size=(V, B, K)), "targets": targets, "tau": tau})
     return cases
@@ -254,6 +264,25 @@ def pairs_once(student, targets, tau):
 def pairs_locals_only(student, targets, tau):
     guesses = log_softmax(student[len(targets) :] / tau, axis=2)
     return np.mean([-(t * g).sum(axis=1).mean() for t in targets for g in guesses])
+
+
+def pairs_large_only(student, targets, tau):
+    return pair_loss(student[: len(targets)], targets, tau)
+
+
+def pairs_log_of_teacher(student, targets, tau):
+    guesses = softmax(student / tau, axis=2)
+    pairs = [
+        -(np.log(t) * g).sum(axis=1).mean()
+        for i, t in enumerate(targets)
+        for j, g in enumerate(guesses)
+        if i != j
+    ]
+    return np.mean(pairs)
+
+
+def pairs_softmax_again(student, targets, tau):
+    return pair_loss(student, softmax(targets, axis=2), tau)
 
 
 def pairs_sign_lost(student, targets, tau):
@@ -335,6 +364,24 @@ are imported.
             pairs_locals_only,
             "You leave out every large view. Only the *same* view is left out: the student's other "
             "large view counts.",
+        ),
+        Misconception(
+            "large crops only",
+            pairs_large_only,
+            "You compare the first T views alone. The student has seen V of them, and each of the "
+            "others makes a pair with each of the teacher's, too.",
+        ),
+        Misconception(
+            "log on the teacher's side",
+            pairs_log_of_teacher,
+            "You took the logarithm of the *teacher's* probabilities. They are the weights; the "
+            "logarithm belongs to the student, who is to learn.",
+        ),
+        Misconception(
+            "softmax of the targets",
+            pairs_softmax_again,
+            "You send `targets` through softmax. They are probabilities already; once more, and "
+            "they are nearly flat.",
         ),
         Misconception(
             "sign lost",
@@ -530,6 +577,11 @@ def step_nobody_centred(student, teacher, centre, tau_student, tau_teacher, mome
     return loss, momentum * centre + (1 - momentum) * teacher.mean(axis=0)
 
 
+def step_centred_after_dividing(student, teacher, centre, tau_student, tau_teacher, momentum):
+    loss, _ = dino_step(student, teacher, tau_teacher * centre, tau_student, tau_teacher, momentum)
+    return loss, momentum * centre + (1 - momentum) * teacher.mean(axis=0)
+
+
 def step_centre_first(student, teacher, centre, tau_student, tau_teacher, momentum):
     centre = momentum * centre + (1 - momentum) * teacher.mean(axis=0)
     targets = softmax((teacher - centre) / tau_teacher, axis=1)
@@ -587,6 +639,12 @@ logits.)
             step_nobody_centred,
             "You took the centre from the student, which is right, but nobody uses it now: the "
             "teacher's logits are to be centred.",
+        ),
+        Misconception(
+            "centred after dividing",
+            step_centred_after_dividing,
+            "The right one is centred now, but after the division by τ: the centre is a mean of "
+            "logits, and is taken from logits. Brackets: `(teacher - centre) / tau_teacher`.",
         ),
         Misconception(
             "centre before the loss",
@@ -734,8 +792,8 @@ ones computes in float32; and in which order the names come is not promised.
         Misconception(
             "momentum the wrong way",
             follow_hastily,
-            "Your test accepts a teacher that keeps 1 − momentum of itself: choose a momentum "
-            "other than 0.5, where both are the same.",
+            "Your test accepts a teacher that keeps 1 − momentum of itself: hold the new values "
+            "to numbers computed by hand, for a momentum other than 0.5 (there both are the same).",
         ),
         Misconception(
             "always half way",
@@ -826,6 +884,12 @@ patches of 16 × 16, class token not counted.
     },
     misconceptions=(
         Misconception(
+            "the student sees only locals",
+            {"pairs": 18, "student": 288, "teacher": 392},
+            "288 are the patches of the local crops. The student sees *all* crops, the two global "
+            "ones as well.",
+        ),
+        Misconception(
             "with themselves",
             {"pairs": 20, "student": 680, "teacher": 392},
             "2 · 10 counts the two pairs of a global crop with itself; they are left out.",
@@ -837,9 +901,10 @@ patches of 16 × 16, class token not counted.
             "global crop.",
         ),
         Misconception(
-            "the student sees only locals",
-            {"pairs": 16, "student": 288, "teacher": 392},
-            "The student sees *all* crops, the two global ones as well.",
+            "the two globals once",
+            {"pairs": 17, "student": 680, "teacher": 392},
+            "You count the pair of the two global crops once. It counts twice: each of them is "
+            "once the teacher's and once the student's.",
         ),
         Misconception(
             "all pairs of views",
@@ -909,9 +974,18 @@ Two decimals are enough.
         ),
         Misconception(
             "the number of classes",
-            {"no_centring": 1.0, "no_sharpening": 32.0},
-            "You counted the classes that are used, which is exp(variety); the entropy is its "
-            "logarithm.",
+            {"no_centring": 0.0, "no_sharpening": 32.0},
+            "32 is the number of classes in use, exp(variety); the entropy is its logarithm.",
+        ),
+        Misconception(
+            "the number of the one class",
+            {"no_centring": 1.0, "no_sharpening": 3.47},
+            "1 is the number of classes in use, exp(variety); the entropy is its logarithm.",
+        ),
+        Misconception(
+            "a part of the greatest",
+            {"no_centring": 0.0, "no_sharpening": 1.0},
+            "1 is the entropy as a part of the greatest one, ln K; nats are asked for.",
         ),
     ),
     hints=(
@@ -960,7 +1034,11 @@ QUIZ = (
         ),
     ),
     Question(
-        prompt="Certainty and variety are both 3.4 nats, and ln K = 3.5. What has happened?",
+        prompt=(
+            "The two meters are entropies: *doubt* of each single answer (**0**: it takes a "
+            "stand, ln K: it says nothing), *variety* of the mean answer. Both are 3.4 nats, and "
+            "ln K = 3.5. What has happened?"
+        ),
         choices=(
             "All classes are used: very good",
             "Each single answer is as flat as their mean: the teacher says nothing",
@@ -969,7 +1047,7 @@ QUIZ = (
         correct=1,
         why=(
             "Classes are used *evenly by each picture*, which tells no picture from another.",
-            "What an answer tells about the picture is variety − certainty: here 0.",
+            "What an answer tells about the picture is variety − doubt: here 0.",
             "Then both would be 0.",
         ),
     ),

@@ -22,21 +22,38 @@ def hide(noise, ratio):
     """
     shuffle = np.argsort(noise)
     restore = np.argsort(shuffle)
-    keep = int(len(noise) * (1 - ratio))
+    keep = int(len(noise) * (1 - ratio) + 1e-9)
     return {"visible": shuffle[:keep], "restore": restore, "hidden": restore >= keep}
 
 
 def hide_cases(seed):
     rng = np.random.default_rng(seed)
-    return [{"noise": rng.random(n), "ratio": r} for n, r in [(8, 0.75), (12, 0.5), (11, 0.4)]]
+    sizes = [(8, 0.75), (12, 0.5), (11, 0.4), (10, 0.8)]
+    return [{"noise": rng.random(n), "ratio": r} for n, r in sizes]
 
 
 def hide_sorted_once(noise, ratio):
+    right = hide(noise, ratio)
+    return {**right, "restore": np.argsort(noise)}
+
+
+def hide_order_for_rank(noise, ratio):
+    shuffle, keep = np.argsort(noise), len(hide(noise, ratio)["visible"])
+    return {"visible": shuffle[:keep], "restore": shuffle, "hidden": shuffle >= keep}
+
+
+def hide_so_many(noise, keep):
     shuffle = np.argsort(noise)
-    keep = int(len(noise) * (1 - ratio))
-    hidden = np.ones(len(noise), bool)
-    hidden[shuffle[:keep]] = False
-    return {"visible": shuffle[:keep], "restore": shuffle, "hidden": hidden}
+    restore = np.argsort(shuffle)
+    return {"visible": shuffle[:keep], "restore": restore, "hidden": restore >= keep}
+
+
+def hide_rounded(noise, ratio):
+    return hide_so_many(noise, round(len(noise) * (1 - ratio)))
+
+
+def hide_a_hair_too_few(noise, ratio):
+    return hide_so_many(noise, int(len(noise) * (1 - ratio)))
 
 
 def hide_true_is_visible(noise, ratio):
@@ -81,7 +98,9 @@ HIDE = Exercise(
     minutes=10,
     prompt="""
 The authors hide patches with two sorts. Each of N patches gets a random number, `noise`. Shuffle
-the patches by ascending noise; the first ⌊N · (1 − ratio)⌋ stay visible. Return a dictionary:
+the patches by ascending noise; the first ⌊N · (1 − ratio)⌋ stay visible, in Python
+`int(N * (1 - ratio) + 1e-9)`: of 10 patches at 0.8 these are 2, but `10 * (1 - 0.8)` is
+1.9999999999999996. Return a dictionary:
 
 * `"visible"`: the numbers of the visible patches, **in shuffled order** (smallest noise first);
 * `"restore"`: for each patch of the picture, at which place of the shuffled order it stands, so
@@ -99,6 +118,24 @@ visible; patch 0 stands at place 2, patch 1 at 0, patch 2 at 3, patch 3 at 1.
             hide_sorted_once,
             "Your `restore` is the shuffled order itself: it says which patch stands at a place. "
             "The way back says at which place a patch stands: the inverse, `argsort` once more.",
+        ),
+        Misconception(
+            "order for rank",
+            hide_order_for_rank,
+            "Your `restore` is the shuffled order, `argsort(noise)`, and your mask is made of it. "
+            "What is wanted is each patch's *rank*, its place in that order: `argsort` once more.",
+        ),
+        Misconception(
+            "rounded",
+            hide_rounded,
+            "You round the number of visible patches (or cut off that of the hidden ones): of 11 "
+            "at 0.4, 6.6 would stay, and ⌊6.6⌋ is 6.",
+        ),
+        Misconception(
+            "a hair too few",
+            hide_a_hair_too_few,
+            "`int(10 * (1 - 0.8))` is 1, because floating point makes 1.9999999999999996 of it: "
+            "9 of 10 patches are hidden at 0.8. Add 1e-9 before you cut off.",
         ),
         Misconception(
             "True for visible",
@@ -209,6 +246,21 @@ def decoder_put_back_the_wrong_way(tokens, visible, mask_token, positions):
     return line[shuffle] + positions
 
 
+def decoder_placed_first_then_the_wrong_way(tokens, visible, mask_token, positions):
+    N, M = len(positions), len(tokens)
+    line = np.concatenate([tokens, np.tile(mask_token, (N - M, 1))]) + positions
+    shuffle = np.concatenate([visible, np.setdiff1d(np.arange(N), visible)])
+    return line[shuffle]
+
+
+def decoder_without_positions(tokens, visible, mask_token, positions):
+    return decoder_input(tokens, visible, mask_token, 0 * positions)
+
+
+def decoder_visible_sorted(tokens, visible, mask_token, positions):
+    return decoder_input(tokens, np.sort(visible), mask_token, positions)
+
+
 def decoder_without_mask_token(tokens, visible, mask_token, positions):
     line = np.zeros_like(positions)
     line[visible] = tokens
@@ -261,6 +313,24 @@ small example, and repair it.
             decoder_put_back_the_wrong_way,
             "You index with the shuffled order itself, which shuffles once more; the way back is "
             "its inverse.",
+        ),
+        Misconception(
+            "placed first, then put back the wrong way",
+            decoder_placed_first_then_the_wrong_way,
+            "`argsort` was right: it makes the way back of the shuffled order. The slip is another "
+            "one: which positions are added, and when?",
+        ),
+        Misconception(
+            "no positions",
+            decoder_without_positions,
+            "Every token is at its place, but no position has been added: to the decoder all "
+            "hidden patches are the same vector.",
+        ),
+        Misconception(
+            "visible sorted",
+            decoder_visible_sorted,
+            "You sorted `visible`, but not the tokens: now they stand in one another's places. "
+            "Token m belongs to patch `visible[m]`.",
         ),
         Misconception(
             "zeros for the hidden",
@@ -351,6 +421,23 @@ def loss_with_biased_variance(prediction, pixels, hidden):
     return ((prediction - (pixels - mean) / np.sqrt(variance + 1e-6))[hidden] ** 2).mean()
 
 
+def loss_epsilon_outside(prediction, pixels, hidden):
+    mean = pixels.mean(axis=1, keepdims=True)
+    deviation = pixels.std(axis=1, keepdims=True, ddof=1)
+    return ((prediction - (pixels - mean) / (deviation + 1e-6))[hidden] ** 2).mean()
+
+
+def loss_without_epsilon(prediction, pixels, hidden):
+    mean = pixels.mean(axis=1, keepdims=True)
+    deviation = pixels.std(axis=1, keepdims=True, ddof=1)
+    return ((prediction - (pixels - mean) / deviation)[hidden] ** 2).mean()
+
+
+def loss_mean_removed_only(prediction, pixels, hidden):
+    target = pixels - pixels.mean(axis=1, keepdims=True)
+    return ((prediction - target)[hidden] ** 2).mean()
+
+
 def loss_divided_by_variance(prediction, pixels, hidden):
     mean = pixels.mean(axis=1, keepdims=True)
     variance = pixels.var(axis=1, keepdims=True, ddof=1)
@@ -431,6 +518,24 @@ prediction of zeros has the loss (1 + 0 + 1) / 3 = 0.667.
             loss_divided_by_variance,
             "You divide by the variance; the deviation is its root.",
         ),
+        Misconception(
+            "10⁻⁶ outside the root",
+            loss_epsilon_outside,
+            "You add 10⁻⁶ to the deviation; it belongs under the root, to the *variance*. In a "
+            "nearly even patch that is a great difference.",
+        ),
+        Misconception(
+            "10⁻⁶ forgotten",
+            loss_without_epsilon,
+            "You divide by the deviation alone. The 10⁻⁶ under the root keeps an even patch from "
+            "being divided by 0.",
+        ),
+        Misconception(
+            "mean removed only",
+            loss_mean_removed_only,
+            "You take the mean away, and do not divide: a patch of strong contrast then counts far "
+            "more than a faint one.",
+        ),
     ),
     hints=(
         "`axis=1, keepdims=True` gives one mean for each patch.",
@@ -453,8 +558,8 @@ A picture has 100 patches, 80 % are hidden, and the encoder reads the visible on
 the class token). Compared with an encoder that reads all patches:
 
 * `tokens`: how many tokens does it read?
-* `scores`: how many times **fewer** scores (entries of the attention matrices) does it compute?
-* `mlp`: how many times less work have the MLPs?
+* `scores`: by what factor is the number of scores (entries of the attention matrices) **divided**?
+* `mlp`: by what factor is the work of the MLPs divided?
 """,
     solution={"tokens": 20, "scores": 25, "mlp": 5},
     misconceptions=(
@@ -472,8 +577,20 @@ the class token). Compared with an encoder that reads all patches:
         Misconception(
             "everything quadratic",
             {"tokens": 20, "scores": 25, "mlp": 25},
-            "The scores are right. An MLP reads one token at a time: its work falls as the number "
-            "of tokens.",
+            "An MLP reads one token at a time: its work falls as the number of tokens, not as its "
+            "square.",
+        ),
+        Misconception(
+            "the share of the scores",
+            {"tokens": 20, "scores": 0.04, "mlp": 5},
+            "0.04 is the share of the scores that is left, which is right; the factor by which "
+            "their number is divided is 1 / 0.04.",
+        ),
+        Misconception(
+            "the share of the MLPs' work",
+            {"tokens": 20, "scores": 25, "mlp": 0.2},
+            "0.2 is the share of the MLPs' work that is left, which is right; the factor by which "
+            "it is divided is 1 / 0.2.",
         ),
         Misconception(
             "mask tokens are read",
@@ -499,15 +616,17 @@ MASK_ORDER = Exercise(
     minutes=3,
     prompt="""
 Three quarters of the patches are hidden: at random (`"random"`), as one block (`"block"`), or by a
-grid (`"grid"`) that leaves one patch in every square of 2 × 2. One network paints all three. On
-which has it the smallest error (`easiest`), and on which the greatest (`hardest`)?
+grid (`"grid"`) that leaves one patch in every square of 2 × 2. One network paints all three: the
+one that was trained for **long**. On which is its mean squared error on the hidden patches (the
+error itself, not a part of the mean colour's) smallest (`easiest`), and on which greatest
+(`hardest`)?
 """,
     solution={"easiest": "grid", "hardest": "block"},
     misconceptions=(
         Misconception(
             "random is easiest",
             {"easiest": "random", "hardest": "block"},
-            "The hardest is right. But at random some visible patches lie side by side, and "
+            "At random some visible patches lie side by side, and "
             "elsewhere a wide hole is left. The grid leaves none: every hidden patch touches a "
             "visible one, if only by a corner.",
         ),
@@ -530,10 +649,20 @@ which has it the smallest error (`easiest`), and on which the greatest (`hardest
             "inside it no neighbour is left, and in the grid there is always one.",
         ),
         Misconception(
+            "a block both times",
+            {"easiest": "block", "hardest": "block"},
+            "A block is one wide hole: deep inside it there is nothing to continue from. That "
+            "cannot be the easiest.",
+        ),
+        Misconception(
+            "a grid both times",
+            {"easiest": "grid", "hardest": "grid"},
+            "The grid leaves a visible patch beside every hidden one; that cannot be the hardest.",
+        ),
+        Misconception(
             "random is hardest",
             {"easiest": "grid", "hardest": "random"},
-            "The easiest is right. But at random the holes are small; a block is one hole, as wide "
-            "as can be.",
+            "At random the holes are small; a block is one hole, as wide as can be.",
         ),
     ),
     hints=(
@@ -686,7 +815,7 @@ table 1c: more than three times the work, and a linear probe on ImageNet that fa
 
 def random_hidden(batch, patches, ratio, rng):
     """Which patches are hidden: bool (batch, patches), in each row another choice, equally many."""
-    keep = int(patches * (1 - ratio))
+    keep = int(patches * (1 - ratio) + 1e-9)
     noise = rng.random((batch, patches))
     limit = np.sort(noise, axis=1)[:, keep]
     return noise >= limit[:, None]
@@ -709,6 +838,7 @@ def test_random_hidden(random_hidden):
     again, later = (random_hidden(2000, 10, 0.75, rng) for _ in range(2))
     assert (again == hidden).all()
     assert (later != hidden).any()
+    assert (random_hidden(50, 10, 0.8, rng).sum(axis=1) == 8).all()
 
 
 def hidden_by_coins(batch, patches, ratio, rng):
@@ -723,21 +853,37 @@ def hidden_share_kept(batch, patches, ratio, rng):
     return ~random_hidden(batch, patches, ratio, rng)
 
 
+def _count(patches, ratio):
+    return patches - int(patches * (1 - ratio) + 1e-9)
+
+
+def hidden_so_many(batch, patches, count, rng):
+    return rng.permuted(np.tile(np.arange(patches) < count, (batch, 1)), axis=1)
+
+
+def hidden_rounded_the_other_way(batch, patches, ratio, rng):
+    return hidden_so_many(batch, patches, int(patches * ratio + 1e-9), rng)
+
+
+def hidden_a_hair_too_many(batch, patches, ratio, rng):
+    return hidden_so_many(batch, patches, patches - int(patches * (1 - ratio)), rng)
+
+
 def hidden_but_the_first(batch, patches, ratio, rng):
-    count = patches - int(patches * (1 - ratio))
+    count = _count(patches, ratio)
     order = rng.random((batch, patches - 1)).argsort(axis=1).argsort(axis=1)
     rest = order < count
     return np.concatenate([np.zeros((batch, 1), bool), rest], axis=1)
 
 
 def hidden_in_a_run(batch, patches, ratio, rng):
-    count = patches - int(patches * (1 - ratio))
+    count = _count(patches, ratio)
     start = rng.integers(0, patches, (batch, 1))
     return (np.arange(patches) - start) % patches < count
 
 
 def hidden_with_replacement(batch, patches, ratio, rng):
-    count = patches - int(patches * (1 - ratio))
+    count = _count(patches, ratio)
     hidden = np.zeros((batch, patches), bool)
     np.put_along_axis(hidden, rng.integers(0, patches, (batch, count)), True, axis=1)
     return hidden
@@ -752,14 +898,13 @@ def hidden_by_nobodys_seed(batch, patches, ratio, rng):
 
 
 def hidden_by_permutation(batch, patches, ratio, rng):
-    row = np.arange(patches) >= int(patches * (1 - ratio))
-    return rng.permuted(np.tile(row, (batch, 1)), axis=1)
+    return hidden_so_many(batch, patches, _count(patches, ratio), rng)
 
 
 def hidden_one_by_one(batch, patches, ratio, rng):
-    hidden = np.ones((batch, patches), bool)
+    hidden = np.zeros((batch, patches), bool)
     for row in hidden:
-        row[rng.permutation(patches)[: int(patches * (1 - ratio))]] = False
+        row[rng.permutation(patches)[: _count(patches, ratio)]] = True
     return hidden
 
 
@@ -773,9 +918,9 @@ TEST_RANDOM_HIDDEN = Exercise(
     prompt="""
 `random_hidden(batch, patches, ratio, rng)` returns bool (batch, patches), True where a patch is
 hidden. Write a test of it. A right one hides in each row **exactly** all but ⌊patches · (1 −
-ratio)⌋; every choice of patches is **equally likely**; rows differ; and all chance comes from
-`rng` (a NumPy generator), so that a seed repeats it, and the next call on the same `rng` gives
-something else.
+ratio)⌋, also where floating point is a hair off (of 10 patches at 0.8 it hides 8); every choice of
+patches is **equally likely**; rows differ; and all chance comes from `rng` (a NumPy generator), so
+that a seed repeats it, and the next call on the same `rng` gives something else.
 
 Chance can only be tested with many rows and some room: of 2,000 rows with probability 0.75, a
 frequency is off by about 0.01 and almost never by more than 0.05. Right implementations may
@@ -831,6 +976,19 @@ use `rng` in other ways than yours would.
             "Your test accepts a function that does not use `rng`: the same seed must give the "
             "same mask again.",
         ),
+        Misconception(
+            "rounded the other way",
+            hidden_rounded_the_other_way,
+            "Your test accepts a function that hides ⌊patches · ratio⌋. With 16 patches at 0.75 "
+            "that is the same: also try a share that does not come out even, as 10 at 0.75.",
+        ),
+        Misconception(
+            "a hair too many",
+            hidden_a_hair_too_many,
+            "Your test accepts a function that leaves `int(patches * (1 - ratio))` visible. For 10 "
+            "patches at 0.8 that is `int(1.9999999999999996)`, so 9 are hidden, where 8 are due: "
+            "also try that.",
+        ),
     ),
     also_right=(
         Misconception(
@@ -846,7 +1004,8 @@ use `rng` in other ways than yours would.
         ),
     ),
     hints=(
-        "With 10 patches and 0.75, each row has 8 hidden ones: `hidden.sum(axis=1)`.",
+        "With 10 patches and 0.75, each row has 8 hidden ones: `hidden.sum(axis=1)`. With 10 and "
+        "0.8, too.",
         "`hidden.mean(axis=0)` is how often each patch was hidden: near 0.8 in 2,000 rows.",
         "Two patches are both hidden in 8/10 · 7/9 of the rows: "
         "`(hidden[:, 0] & hidden[:, 1]).mean()`.",
@@ -917,7 +1076,7 @@ QUIZ = (
         correct=1,
         why=(
             "Chance knows nothing of the network.",
-            "It reads colour at three in four without having learned anything.",
+            "It reads colour at 0.65 in this lesson without having learned anything.",
             "Shuffled labels catch a leak between training and test.",
         ),
     ),
@@ -939,13 +1098,14 @@ QUIZ = (
         prompt="From lesson 08: DINO could collapse to one answer for all pictures. Can MAE?",
         choices=(
             "Yes, unless the prediction is centred",
-            "No: its target are pixels, which are given and do not move",
+            "No: its targets are pixels, which are given and do not move",
             "Only with a mask ratio of 100 %",
         ),
         correct=1,
         why=(
             "Centring holds a *learned* target apart; here none is learned.",
-            "A constant answer has the error of the mean colour, and there is a way down from it.",
+            "One colour for all pictures has nearly twice the error of each picture's own mean "
+            "colour (0.040 and 0.021 in section 6), and from both there is a way down.",
             "Then nobody could know anything, but the pixels would still differ: no collapse, only "
             "a bad painter.",
         ),

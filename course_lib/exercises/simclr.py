@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course_lib.exercises.engine import Exercise, Misconception
+from course_lib.exercises.engine import Exercise, Misconception, close
 from course_lib.exercises.quiz import Question
 
 # --- implement: who belongs to whom ---------------------------------------------------------------
@@ -25,6 +25,11 @@ def partners(n):
 def partners_cases(seed):
     rng = np.random.default_rng(seed)
     return [{"n": int(n)} for n in rng.permutation([2, 3, 5, 8])]
+
+
+def as_array(got, expected):
+    """A list of whole numbers is as good as an array of them."""
+    return close(np.array(got) if isinstance(got, list) else got, expected)
 
 
 def partners_zero(n):
@@ -60,10 +65,12 @@ PARTNERS = Exercise(
     minutes=4,
     prompt="""
 A batch of `n` pictures gives 2n views. All first views come first, then all second views in the
-same order. Return the row of each view's partner: 2n whole numbers. For n = 2 they are 2, 3, 0, 1.
+same order. Return the row of each view's partner: 2n whole numbers, as an array or a list. For
+n = 2 they are 2, 3, 0, 1.
 """,
     solution=partners,
     cases=partners_cases,
+    compare=as_array,
     misconceptions=(
         Misconception(
             "labels all zero",
@@ -213,6 +220,22 @@ def loss_other_views_only(z1, z2, tau):
     ) / 2
 
 
+def loss_without_tau(z1, z2, tau):
+    return nt_xent(z1, z2, 1.0)
+
+
+def loss_diagonal_before_exp(z1, z2, tau):
+    z = _units(z1, z2)
+    s = z @ z.T / tau
+    np.fill_diagonal(s, 0)
+    e = np.exp(s)
+    return np.mean(-np.log(_positives(e) / e.sum(axis=1)))
+
+
+def loss_sign_lost(z1, z2, tau):
+    return -nt_xent(z1, z2, tau)
+
+
 def loss_sum(z1, z2, tau):
     return 2 * len(z1) * nt_xent(z1, z2, tau)
 
@@ -279,6 +302,23 @@ terms: everybody but oneself, the partner included.
             "divided by it.",
         ),
         Misconception(
+            "temperature forgotten",
+            loss_without_tau,
+            "Your value is that of τ = 1, whatever τ is: divide the cosines by it before `exp`.",
+        ),
+        Misconception(
+            "diagonal zeroed before exp",
+            loss_diagonal_before_exp,
+            "You set each view's similarity to itself to 0 *before* the exponential: exp(0) = 1 "
+            "stays in the sum. Set it to 0 after `exp`, or to −∞ before.",
+        ),
+        Misconception(
+            "sign lost",
+            loss_sign_lost,
+            "Your loss is negative: a share is below 1, so its logarithm is below 0, and the minus "
+            "in front of it is missing.",
+        ),
+        Misconception(
             "one direction only",
             loss_one_direction,
             "Only the first views look for their partner in yours. The second views do it too: the "
@@ -337,12 +377,12 @@ A batch of N = 64 pictures, so 128 views.
     misconceptions=(
         Misconception(
             "pictures for views",
-            {"candidates": 63, "guessing": 4.14, "collapsed": 4.14},
+            {"candidates": 63, "guessing": 4.84, "collapsed": 4.84},
             "63 other pictures have two views each, and then there is the partner: 126 + 1.",
         ),
         Misconception(
             "itself a candidate",
-            {"candidates": 128, "guessing": 4.85, "collapsed": 4.85},
+            {"candidates": 128, "guessing": 4.84, "collapsed": 4.84},
             "128 views there are; but a view is no candidate for its own partner.",
         ),
         Misconception(
@@ -352,15 +392,26 @@ A batch of N = 64 pictures, so 128 views.
             "found.",
         ),
         Misconception(
+            "logarithm of the pictures",
+            {"candidates": 127, "guessing": 4.14, "collapsed": 4.84},
+            "4.14 is the logarithm of 63, the number of other *pictures*; a view chooses among "
+            "views.",
+        ),
+        Misconception(
+            "logarithm of all views",
+            {"candidates": 127, "guessing": 4.85, "collapsed": 4.84},
+            "4.85 is the logarithm of 128; the view itself is no candidate.",
+        ),
+        Misconception(
+            "logarithm of base 2",
+            {"candidates": 127, "guessing": 6.99, "collapsed": 4.84},
+            "6.99 is the number of bits; the loss takes the natural logarithm.",
+        ),
+        Misconception(
             "collapse is free",
             {"candidates": 127, "guessing": 4.84, "collapsed": 0.0},
             "If all projections are equal, the partner is as near as everybody else: no better "
             "than guessing. The negatives are what makes collapse expensive.",
-        ),
-        Misconception(
-            "logarithm of base 2",
-            {"candidates": 127, "guessing": 6.99, "collapsed": 6.99},
-            "That is the number of bits; the loss takes the natural logarithm.",
         ),
     ),
     hints=(
@@ -393,23 +444,41 @@ pushed (one decimal is enough)
         Misconception(
             "temperature multiplied",
             {"warm": 1.5, "cold": 1.04},
-            "You multiplied by τ. The cosines are *divided* by it: 0.4 / 0.1 = 4, and e⁴ is 54.6.",
+            "At τ = 0.1 you multiplied by τ. The cosines are *divided* by it: 0.4 / 0.1 = 4, and "
+            "e⁴ is 54.6.",
         ),
         Misconception(
             "ratio of the cosines",
-            {"warm": 1.8, "cold": 1.8},
-            "You divided the cosines. What counts is exp(cosine / τ), so the *difference* of the "
-            "cosines decides.",
-        ),
-        Misconception(
-            "ratio by the temperature",
-            {"warm": 1.8, "cold": 18.0},
-            "You divided the cosines and then by τ: the exponential is missing.",
+            {"warm": 1.8, "cold": 54.6},
+            "1.8 is the ratio of the cosines. What counts is exp(cosine / τ), so their "
+            "*difference* decides.",
         ),
         Misconception(
             "difference without the exponential",
-            {"warm": 0.4, "cold": 4.0},
-            "0.4 and 4 are the differences of the exponents; the ratio is e to that power.",
+            {"warm": 0.4, "cold": 54.6},
+            "0.4 is the difference of the exponents; the ratio is e to that power.",
+        ),
+        Misconception(
+            "ratio of the cosines, cold",
+            {"warm": 1.5, "cold": 1.8},
+            "1.8 is the ratio of the cosines, and the same for every τ. What counts is "
+            "exp(cosine / τ).",
+        ),
+        Misconception(
+            "ratio by the temperature",
+            {"warm": 1.5, "cold": 18.0},
+            "18 is the ratio of the cosines, divided by τ: the exponential is missing.",
+        ),
+        Misconception(
+            "difference without the exponential, cold",
+            {"warm": 1.5, "cold": 4.0},
+            "4 is the difference of the exponents; the ratio is e to that power.",
+        ),
+        Misconception(
+            "ten times as cold, ten times as hard",
+            {"warm": 1.5, "cold": 15.0},
+            "You took ten times the push at τ = 1. But τ stands in the exponent: there the "
+            "difference grows tenfold, and the push to the tenth power.",
         ),
         Misconception(
             "exchanged",
@@ -593,6 +662,24 @@ def few_none(s):
     return np.mean(-s[i, (i + n // 2) % n])
 
 
+def few_cut_at_the_end(s):
+    n = len(s)
+    i = np.arange(n)
+    partner = (i + n // 2) % n
+    e = np.exp(s)
+    strangers = np.array([e[k, k + 1 : k + 3].sum() for k in range(n)])
+    return np.mean(np.log(e[i, partner] + strangers) - s[i, partner])
+
+
+def few_behind(s):
+    n = len(s)
+    i = np.arange(n)
+    partner = (i + n // 2) % n
+    e = np.exp(s)
+    candidates = e[i, partner] + e[i, i - 1] + e[i, i - 2]
+    return np.mean(np.log(candidates) - s[i, partner])
+
+
 def few_other_way(s):
     n = len(s)
     i = np.arange(n)
@@ -644,6 +731,17 @@ the partner.)
             few_none,
             "No stranger is left: the loss then only asks pairs to be near, and a network that "
             "gives the same vector to everything would be perfect.",
+        ),
+        Misconception(
+            "no way round",
+            few_cut_at_the_end,
+            "Your last two views have too few strangers: a slice that runs past the last column "
+            "just ends. Counted round, `% n`, the first column comes behind it.",
+        ),
+        Misconception(
+            "the two before",
+            few_behind,
+            "Your strangers are columns i − 1 and i − 2; asked are i + 1 and i + 2.",
         ),
         Misconception(
             "rows for columns",
@@ -709,7 +807,7 @@ object on *two* tables, the neighbours of a picture in the features agree **more
 def test_nt_xent(nt_xent):
     """Assert what a right `nt_xent` does, and nothing that a right one might not do.
 
-    nt_xent: a function of z1 (N, d), z2 (N, d) and tau that returns the loss
+    nt_xent: a function of NumPy arrays z1, z2 (N, d) and a number tau that returns the loss
     """
     z1 = np.array([[1.0, 0.5, 0.0], [0.2, 2.0, -1.0], [-0.5, 0.3, 0.9]])
     z2 = np.array([[0.8, 0.1, 0.4], [0.0, 0.7, 0.1], [-2.0, -1.0, 1.5]])
@@ -731,11 +829,19 @@ def loss_in_place(z1, z2, tau):
     return nt_xent(z1, z2, tau)
 
 
+def _demand_arrays(*given):
+    for z in given:
+        if not isinstance(z, np.ndarray):
+            raise TypeError(f"z1 and z2 must be NumPy arrays, but a {type(z).__name__} was given")
+
+
 def loss_in_float32(z1, z2, tau):
+    _demand_arrays(z1, z2)
     return np.float32(nt_xent(z1.astype(np.float32), z2.astype(np.float32), np.float32(tau)))
 
 
 def loss_by_loops(z1, z2, tau):
+    _demand_arrays(z1, z2)
     z = [v / np.sqrt((v**2).sum()) for v in (*z1, *z2)]
     n, total = len(z1), 0.0
     for i in range(2 * n):
@@ -757,8 +863,8 @@ TEST_NT_XENT = Exercise(
     prompt="""
 All wrong losses of this lesson *run*, and most of them fall during training. Only a test finds
 them. Write one that calls `nt_xent(z1, z2, tau)` and asserts what a right one returns, for vectors
-that **you** choose: of different lengths, not symmetric, with a τ that is not 1. It must let every
-right implementation pass, also one that computes in float32.
+that **you** choose, NumPy arrays of shape (N, d): of different lengths, not symmetric, with a τ
+that is not 1. It must let every right implementation pass, also one that computes in float32.
 """,
     solution=test_nt_xent,
     subject=nt_xent,
@@ -898,7 +1004,8 @@ QUIZ = (
         ),
         correct=1,
         why=(
-            "A network that knows nothing has to be near ln 127 = 4.84.",
+            "Random projections have about ln 127 = 4.84. An untrained network is not far from "
+            "that; in section 4 it lies *above*, because the same table misleads it. But 0.9?",
             "Print the number of candidates, and look at the two views: are they copies?",
             "Before the first step no rate has acted.",
         ),

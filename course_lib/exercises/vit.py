@@ -442,9 +442,7 @@ A picture of 64 × 64 pixels, patches of 8 × 8, no class token. Now the patches
         Misconception(
             "everything is quadratic",
             {"tokens": 256, "scores": 16, "mlp": 16},
-            "The scores are right. But an MLP sees one token at a time: its work grows as the "
-            "number "
-            "of tokens.",
+            "An MLP sees one token at a time: its work grows as the number of tokens.",
         ),
         Misconception(
             "the old number",

@@ -170,7 +170,7 @@ def train_step(
 ) -> dict[str, torch.Tensor]:
     """Views of B pictures, each (B, 3, S, S), the two global ones first → loss and two entropies.
 
-    `certainty`: entropy of the teacher's answer to one view (0: it takes a stand); `variety`:
+    `doubt`: entropy of the teacher's answer to one view (0: it takes a stand); `variety`:
     entropy of its mean answer (ln K: all classes are used). Both nats; equal ones mean collapse.
     """
     c, frozen = model.config, progress < model.config.freeze
@@ -183,7 +183,7 @@ def train_step(
     answers = teacher_probabilities(teacher, model.centre, tau)
     return {
         "loss": loss,
-        "certainty": entropy(answers).mean(),
+        "doubt": entropy(answers).mean(),
         "variety": entropy(answers.mean(dim=(0, 1))),
     }
 
@@ -246,5 +246,5 @@ def from_reference(state_dict: Mapping[str, torch.Tensor], config: Mapping[str, 
     model = DINO(Config(encoder.config, prototypes=K, hidden=first[0], bottleneck=bottleneck))
     body = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     load_reference(model.student, body | head, dict(zip(body, body, strict=True)) | HEAD_NAMES)
-    model.teacher.load_state_dict(model.student.state_dict())
+    model.teacher = slow_copy(model.student)
     return model

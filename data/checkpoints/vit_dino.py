@@ -4,7 +4,9 @@
 
 Every scene is rendered twice, with the same objects on another table, in another light, from
 another side (course_lib.world.again); global and local crops come from both pictures. Half of the
-scenes hold one object, half one to six. Writes the teacher, vit_dino.safetensors, and its card
+scenes hold one object, half one to six. At first the crops hardly change colours, so that the
+network soon leaves its start by them; then the paint becomes ever less reliable, and shape,
+material and size have to be looked at. Writes the teacher, vit_dino.safetensors, and its card
 beside this file. A run that was stopped goes on where it was.
 """
 
@@ -44,12 +46,13 @@ CONFIG = replace(
 )
 MANY = Recipe()
 CAMOUFLAGE = Recipe(colours=("grey",), tables=("checks", "marble", "linen"))  # contrast fails
-SCENES, STEPS, BATCH, RATE, SEED = 12_000, 2000, 64, 1e-3, 0
+SCENES, STEPS, BATCH, RATE, SEED = 12_000, 4000, 64, 1e-3, 0
 LOOKED_AT = 128  # pixels: patches of 8 are then fine enough to follow an object
 GLOBAL = View(
     48, scale=(0.6, 1.0), jitter=0.8, brightness=0.3, contrast=0.3, saturation=0.2, hue=0.02,
 )  # fmt: skip
 LOCAL = replace(GLOBAL, size=24, scale=(0.2, 0.5))
+MILD, WILD = 400, 1600  # steps between which the colours of the crops become unreliable
 
 
 def batches() -> Batches:
@@ -60,7 +63,10 @@ def batches() -> Batches:
 
     def batch(step: int, generator: torch.Generator) -> list[torch.Tensor]:
         pictures = draw(step, generator).transpose(0, 1).flatten(0, 1)  # (2B, 3, 64, 64)
-        views = [augment(pictures, view, generator) for view in (GLOBAL, LOCAL, LOCAL)]
+        wild = min(1, max(0, (step - MILD) / (WILD - MILD)))
+        paint = {"hue": 0.02 + wild * (0.2 - 0.02), "grey": wild * 0.3}
+        kinds = [replace(view, **paint) for view in (GLOBAL, LOCAL, LOCAL)]
+        views = [augment(pictures, view, generator) for view in kinds]
         return [half for view in views for half in view.chunk(2)]
 
     return batch

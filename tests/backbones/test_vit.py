@@ -1,6 +1,7 @@
 """backbones/vit, vit_names: shapes, invariants, learning; three libraries' networks, gradients."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -147,6 +148,24 @@ def test_every_norm_has_the_configurations_eps() -> None:
     model = ViT(Config(24, 4, 24, 2, 3, norm_eps=1e-3))
     norms = [module.eps for module in model.modules() if isinstance(module, nn.LayerNorm)]
     assert norms == [1e-3] * 5
+
+
+def test_a_norm_in_front_and_patches_without_a_bias() -> None:
+    config = replace(SMALL, pre_norm=True, patch_bias=False, activation="quick_gelu")
+    model, images = perturbed(ViT(config)), pictures(2, 3, 12, 20)
+    assert model.patches.projection.bias is None
+    assert {b.mlp.activation for b in model.blocks} == {"quick_gelu"}
+    x = torch.cat([model.prefix.expand(2, -1, -1), model.embed(images)], dim=1)
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, keepdim=True, correction=0)
+    x = (x - mean) / (variance + 1e-6).sqrt() * model.pre_norm.weight + model.pre_norm.bias
+    x = model.blocks[0](x)
+    assert close(model.intermediates(images)[0], x)
+    for block in model.blocks[1:]:
+        x = block(x)
+    assert close(model.tokens(images), model.norm(x))
+    plain = set(ViT(SMALL).state_dict())
+    added = {"pre_norm.weight", "pre_norm.bias"}
+    assert set(model.state_dict()) == plain - {"patches.projection.bias"} | added
 
 
 def test_initial_weights_are_as_the_header_says() -> None:

@@ -151,6 +151,32 @@ def test_the_order_of_tokens_is_invisible() -> None:
     assert torch.allclose(model(x, context.flip(1)), model(x, context))
 
 
+def test_a_context_of_another_width_is_the_equation_too() -> None:
+    model = perturbed(Attention(D, HEADS, context_dim=7))
+    assert (model.key.in_features, model.value.in_features, model.query.in_features) == (7, 7, D)
+    x, context, mask = tokens(B, T, D), tokens(B, S, 7, seed=1), MASKS["(T, S)"]
+    expected, table = by_loops(model, x, context, lambda b, h, t, s: bool(mask[t, s]))
+    assert torch.allclose(model(x, context, mask), expected, atol=1e-12)
+    assert torch.allclose(model.weights(x, context, mask), table, atol=1e-12)
+    for call in (model, model.weights):
+        with pytest.raises(
+            ValueError, match=r"context must have shape \(B, tokens, 7\).*\(2, 5, 12\)"
+        ):
+            call(x)
+
+
+def test_keys_and_values_can_be_kept_and_read_later() -> None:
+    model, x = perturbed(Attention(D, HEADS)), tokens(B, T, D)
+    causal = torch.ones(T, T, dtype=torch.bool).tril()
+    keys, values = model.keys_values(x)
+    assert keys.shape == values.shape == (B, HEADS, T, D // HEADS)
+    # The last two queries alone, with what was kept of all.
+    late = model.read(x[:, -2:], (keys, values), causal[-2:])
+    assert torch.allclose(late, model(x, may_attend=causal)[:, -2:], atol=1e-12)
+    with pytest.raises(ValueError, match=r"fit \(B, heads, T, S\) = \(2, 3, 2, 5\), .* \(5, 5\)"):
+        model.read(x[:, -2:], (keys, values), causal)
+
+
 def test_one_sample_is_the_same_alone_and_in_a_batch() -> None:
     model, x = perturbed(Attention(D, HEADS)), tokens(B, T, D)
     assert torch.allclose(model(x[1:]), model(x)[1:])

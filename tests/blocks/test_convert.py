@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.blocks.convert import load_reference, rename
+from course_lib.blocks.convert import check_filled, load_reference, rename, unfilled
 
 
 class Ours(nn.Module):
@@ -95,3 +95,82 @@ def test_a_wholly_wrong_file_makes_a_sentence_of_bearable_length() -> None:
     with pytest.raises(ValueError, match=r"layer7\.weight and 292 more;") as caught:
         load_reference(Ours(), state, TABLE)
     assert len(str(caught.value)) < 1000
+
+
+class Tied(nn.Module):
+    """A frozen layer, two that are one, a buffer in the file and one that is computed here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(5, 3)
+        self.still = nn.Linear(3, 2).requires_grad_(False)
+        self.head = nn.Linear(3, 5, bias=False)
+        self.head.weight = self.words.weight
+        self.norm = nn.BatchNorm1d(2)
+        self.own = nn.Parameter(torch.ones(4))
+        self.fixed = nn.Parameter(torch.ones(2), requires_grad=False)
+        nn.init.normal_(self.own)
+        self.register_buffer("angles", torch.arange(4.0) / 4, persistent=False)
+
+
+def test_an_unfilled_model_takes_the_tensors_themselves() -> None:
+    plain = Tied()
+    plain.norm.running_mean += 3
+    state = {name: tensor.bfloat16() for name, tensor in plain.state_dict().items()}
+    names = {name: name for name in state}
+    with unfilled():
+        model = Tied()
+        assert all(parameter.is_meta for parameter in model.parameters())
+        load_reference(model, state, names)  # inside, as a from_reference that builds and fills
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == torch.bfloat16
+        same = "words.weight" if name == "head.weight" else name
+        assert tensor.data_ptr() == state[same].data_ptr()
+    grads = [(name, p.requires_grad) for name, p in plain.named_parameters()]
+    assert [(name, p.requires_grad) for name, p in model.named_parameters()] == grads
+    assert all(isinstance(parameter, nn.Parameter) for parameter in model.parameters())
+    assert model.head.weight is model.words.weight
+    assert torch.equal(model.angles, plain.angles)
+    check_filled(model)
+
+
+def test_a_filled_model_gets_copies() -> None:
+    state = {name: tensor.clone() for name, tensor in Tied().state_dict().items()}
+    model = load_reference(Tied(), state, {name: name for name in state})
+    state["own"].zero_()
+    assert model.own.abs().min() > 0
+    assert model.head.weight is model.words.weight
+
+
+def test_outside_of_unfilled_all_is_as_ever() -> None:
+    with pytest.raises(RuntimeError, match="on the way"), unfilled():
+        raise RuntimeError("on the way")
+    assert not any(parameter.is_meta for parameter in Tied().parameters())
+
+
+def test_a_model_of_shapes_only_stays_so_after_an_error() -> None:
+    with unfilled():
+        model = Ours()
+    with pytest.raises(ValueError, match="theirs, without a home here: head"):
+        load_reference(model, theirs(), TABLE)
+    assert all(parameter.is_meta for parameter in model.parameters())
+    with pytest.raises(
+        ValueError, match=r"of Ours must be filled, but these .* layers\.0\.weight, .* and 2 more$"
+    ):
+        check_filled(model)
+
+
+def test_what_no_file_can_fill_is_refused() -> None:
+    state = Tied().state_dict()
+    names = {name: name for name in state}
+    with torch.device("meta"):
+        model = Tied()
+    with pytest.raises(ValueError, match=r"where nothing can fill them: angles$"):
+        load_reference(model, state, names)
+    with torch.device("meta"):
+        check = Ours()
+    load_reference(check, theirs(), TABLE, ignored=["head.*"])  # its buffers are in the file
+    check_filled(check)
+    assert check.norm.num_batches_tracked == 7
+    with pytest.raises(ValueError, match=r"these are on the meta device: own, .* angles"):
+        check_filled(model)

@@ -60,6 +60,14 @@ def test_the_mask_reaches_the_attention() -> None:
     assert (block.attention_weights(x, causal)[..., ~causal] == 0).all()
 
 
+def test_the_activation_reaches_the_mlp() -> None:
+    block, x = perturbed(Block(D, 3, activation="quick_gelu")), tokens()
+    middle = x + block.attention(block.norm1(x))
+    hidden = block.mlp.fc1(block.norm2(middle))
+    expected = middle + block.mlp.fc2(hidden * torch.sigmoid(1.702 * hidden))
+    assert torch.allclose(block(x), expected, atol=1e-12)
+
+
 def test_norm_eps_counts_where_tokens_hardly_differ() -> None:
     x = 1e-3 * tokens()
     loose, strict = (perturbed(Block(D, 3, norm_eps=eps)) for eps in (1e-6, 1e-12))

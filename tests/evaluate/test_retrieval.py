@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from course_lib.evaluate import retrieval as module
-from course_lib.evaluate.retrieval import paired_retrieval, retrieval
+from course_lib.evaluate.retrieval import cross_retrieval, paired_retrieval, retrieval
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([0] * 3 + [1] * 12 + [2] * 25 + [3])  # the last is alone
@@ -72,6 +72,49 @@ def test_pairs_by_loops() -> None:
     assert found[1].value < found[10].value
 
 
+def captions() -> tuple[np.ndarray, np.ndarray]:
+    """Three captions of each of the 41 samples, in no order, and a few of nothing that is asked."""
+    rng = np.random.default_rng(5)
+    labels = rng.permutation(np.repeat(np.arange(43), 3))[:-2]
+    features = np.concatenate([FEATURES, FEATURES[:2]])[labels]
+    return features + 2 * rng.normal(size=features.shape), labels
+
+
+def test_several_right_answers_by_loops() -> None:
+    texts, labels = captions()
+    found = cross_retrieval(FEATURES, np.arange(41), texts, labels, (1, 3, 10))
+    for k, measured in found.items():
+        right, chance = 0, 0.0
+        for i, query in enumerate(FEATURES):
+            ranked = sorted(range(len(texts)), key=lambda j: -cosine(query, texts[j]))
+            right += any(labels[j] == i for j in ranked[:k])
+            wrong = sum(labels != i)
+            chance += 1 - math.comb(wrong, k) / math.comb(len(texts), k)
+        assert measured == pytest.approx((right / 41, chance / 41))
+    assert 0 < found[1].value < found[10].value < 1
+
+
+def test_captions_ask_for_their_pictures_and_pairs_are_a_special_case(monkeypatch) -> None:
+    texts, labels = captions()
+    known = labels < 41
+    back = cross_retrieval(texts[known], labels[known], FEATURES, np.arange(41), (1, 5))
+    right = [
+        max(range(41), key=lambda j: cosine(text, FEATURES[j])) == label
+        for text, label in zip(texts[known], labels[known], strict=True)
+    ]
+    assert back[1] == pytest.approx((np.mean(right), 1 / 41))
+    other, names = FEATURES[::-1], [f"picture {i}" for i in range(41)]
+    pairs = paired_retrieval(FEATURES, other)
+    found = cross_retrieval(FEATURES, names, other, names)
+    assert {k: tuple(m) for k, m in found.items()} == {
+        k: pytest.approx(tuple(m)) for k, m in pairs.items()
+    }
+    monkeypatch.setattr(module, "CHUNK", 300)
+    assert cross_retrieval(FEATURES, names, other, names) == found
+    constant = np.ones((41, 6))
+    assert cross_retrieval(constant, names, constant, names)[10].value == 0
+
+
 def test_a_collapsed_encoder_finds_nothing() -> None:
     for constant in (np.ones((41, 6)), np.zeros((41, 6)), np.full((41, 6), 0.1)):
         found = paired_retrieval(constant, constant)
@@ -97,5 +140,9 @@ def test_bad_arguments_get_one_sentence() -> None:
         retrieval(FEATURES, np.arange(41))
     with pytest.raises(ValueError, match=r"one shape.*\(41, 6\) and \(40, 6\)"):
         paired_retrieval(FEATURES, FEATURES[:40])
+    with pytest.raises(ValueError, match="an answer with its label, but query 2, 7, has none"):
+        cross_retrieval(FEATURES[:3], [0, 1, 7], FEATURES, LABELS)
+    with pytest.raises(ValueError, match="equally wide, but 6 and 5 columns were given"):
+        cross_retrieval(FEATURES, LABELS, FEATURES[:, :5], LABELS)
     with pytest.raises(ValueError, match="queries must be finite"):
         paired_retrieval(FEATURES * np.nan, FEATURES)

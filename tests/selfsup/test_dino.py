@@ -83,7 +83,7 @@ def test_shapes_of_the_small_configuration() -> None:
     views = [torch.rand(2, 3, size, size) for size in (48, 48, 24, 24)]
     assert dino.by_size(model.student, views).shape == (4, 2, 512)
     found = dino.train_step(model, views, 0.0)
-    assert list(found) == ["loss", "certainty", "variety"]
+    assert list(found) == ["loss", "doubt", "variety"]
     assert {value.shape for value in found.values()} == {()}
 
 
@@ -230,10 +230,10 @@ def test_a_step_is_the_loss_of_its_views() -> None:
         weights = [exp((x - c) / tau) for x, c in zip(row, model.centre.tolist(), strict=True)]
         answers.append([weight / sum(weights) for weight in weights])
     mean = [sum(column) / 6 for column in zip(*answers, strict=True)]
-    certainty = sum(-p * log(p) for row in answers for p in row) / 6
-    assert found["certainty"].item() == pytest.approx(certainty, rel=1e-9)
+    doubt = sum(-p * log(p) for row in answers for p in row) / 6
+    assert found["doubt"].item() == pytest.approx(doubt, rel=1e-9)
     assert found["variety"].item() == pytest.approx(-sum(p * log(p) for p in mean), rel=1e-9)
-    assert certainty + 0.01 < found["variety"].item() < log(20)
+    assert doubt + 0.01 < found["variety"].item() < log(20)
 
 
 def test_collapse_shows_in_the_two_entropies() -> None:
@@ -241,7 +241,7 @@ def test_collapse_shows_in_the_two_entropies() -> None:
     for parameter in model.teacher.encoder.parameters():
         parameter.data.zero_()  # says the same of every picture
     found = dino.train_step(model, crops(), 0.2)
-    assert found["certainty"].item() == pytest.approx(found["variety"].item(), rel=1e-9)
+    assert found["doubt"].item() == pytest.approx(found["variety"].item(), rel=1e-9)
 
 
 def test_the_student_learns_and_the_teacher_gets_no_gradient() -> None:
@@ -477,11 +477,11 @@ def test_it_learns_one_batch_by_heart() -> None:
     model.teacher.load_state_dict(perturbed(dino.Network(SMALL)).state_dict())
     history = fit(model, patterns, 60, train_step=dino.train_step, after_step=dino.after_step,
                   lr=5e-3, warmup=5, precision="float32")  # fmt: skip
-    loss, certainty, variety = (history[name] for name in ("loss", "certainty", "variety"))
-    assert variety[0] - certainty[0] > 0.3
-    assert certainty[-1] == pytest.approx(certainty[0])
-    assert loss[0] - certainty[0] > 3  # least possible: the teacher's entropy
-    assert loss[-1] - certainty[-1] < 0.3
+    loss, doubt, variety = (history[name] for name in ("loss", "doubt", "variety"))
+    assert variety[0] - doubt[0] > 0.3
+    assert doubt[-1] == pytest.approx(doubt[0])
+    assert loss[0] - doubt[0] > 3  # least possible: the teacher's entropy
+    assert loss[-1] - doubt[-1] < 0.3
 
 
 # ----------------------------------------------------------------------------------------- parity
