@@ -42,9 +42,10 @@ class Row:
 
     def __str__(self) -> str:
         opencv = "–" if self.opencv is None else f"{1e3 * self.opencv:.0f}"
+        limit = "–" if self.limit is None else f"{self.limit:.2f}"
         return (
             f"| {self.what} | {1e3 * self.ours:.0f} | {self.peer} | {1e3 * self.theirs:.0f} | "
-            f"**{self.ratio:.2f}** | {self.limit or '–'} | {opencv} | {self.note} |"
+            f"**{self.ratio:.2f}** | {limit} | {opencv} | {self.note} |"
         )
 
 
