@@ -26,8 +26,8 @@ def has_bfloat16() -> bool:
 
 
 def attention_row(name: str, dtype: torch.dtype, rounds: int) -> Row:
-    # In bfloat16 the choice must clearly pay; in float32 the two are close (0.94 to 1.31 were seen),
-    # and it must not cost much.
+    # In bfloat16 the choice must clearly pay; in float32 the two are close (0.94 to 1.31 was
+    # seen), and it must not cost much.
     other, peer, limit = fused_attention, "fused", 0.8
     if dtype == torch.float32:
         other, peer, limit = explicit_attention, "explicit", 1.5
