@@ -59,7 +59,7 @@ def lab_command(port: int, browser: bool) -> list[str]:
 
 # A thread that waits for another spins first, and holds a core that a browser or a second lesson
 # needs: steps of a small network then take ten times as long. It may spin for a thirtieth of what
-# is usual with OpenMP: a few per cent slower alone, four times as fast beside other work.
+# is usual with OpenMP: up to a fifth slower alone, four times as fast beside other work.
 PATIENT = {"GOMP_SPINCOUNT": "10000"}
 
 

@@ -1,4 +1,4 @@
-"""Encoders that turn a batch of pictures into features, without a word on how they are trained.
+"""Networks that read pictures or texts, without a word on how they are trained.
 
 vit        Vision Transformer: patches as words (Dosovitskiy et al. 2021)
 vit_names  what three libraries call its options and its weights

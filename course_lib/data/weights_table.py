@@ -1,5 +1,7 @@
 """The published weights that the course can load: where they are, what they are, what they score.
 
+Scores are what their authors report, and where; the course has not measured them.
+
 A fact that is not known to us is None, or said not to be known; none is guessed. Revisions, sizes
 and digests are those that other projects pin and check for the same repositories.
 """

@@ -2,7 +2,7 @@
 
 The target is 60 ms a drawing: the way to the screen costs about 35 ms more (tests/browser measures
 it), and 100 ms are an answer at once. The test is a guard with room, for the speed of a shared
-machine drifts by half: the slowest picture, matches of lesson 01, took 60 ms on one day, 86 on
+machine drifts by half: the slowest picture of lesson 01 took less than 60 ms on one day, 86 on
 another.
 """
 
