@@ -36,7 +36,7 @@ from course_lib.blocks import rotary
 from course_lib.blocks.attention_masks import bidirectional, causal
 from course_lib.blocks.beam_search import Beams
 from course_lib.blocks.convert import load_reference
-from course_lib.blocks.decoder_block import Block, RMSNorm
+from course_lib.blocks.decoder_block import Block, RMSNorm, one_word
 from course_lib.blocks.decoding import Sampling, decode, next_token_loss
 from course_lib.blocks.grouped_attention import Cache, Turns
 
@@ -115,7 +115,7 @@ class CausalLM(nn.Module):
     ) -> torch.Tensor:
         """The arguments of `forward` → the last block's normalised tokens (B, L, D)."""
         x = self._input(tokens, embeddings)
-        turns, may_attend = self._places(x, is_pad, cache)
+        turns, may_attend = self._places(*x.shape[:2], is_pad, cache)
         shape, x = x.shape, x.flatten(0, 1)  # matrices multiply faster than stacks of them
         for block in self.blocks:
             x = block(x, turns, may_attend, cache)
@@ -133,7 +133,7 @@ class CausalLM(nn.Module):
         Row: who looks; column: at whom. A row sums to 1, that of a pad before all words to 0.
         """
         x, maps = self.embed(tokens), []
-        turns, may_attend = self._places(x, is_pad, None)
+        turns, may_attend = self._places(*x.shape[:2], is_pad, None)
         for block in self.blocks:
             maps.append(block.attention.weights(block.norm1(x), turns, may_attend))
             x = block(x, turns, may_attend, None)
@@ -166,10 +166,16 @@ class CausalLM(nn.Module):
                 is_pad = None
             first = self.hidden(None, x, is_pad, cache)[:, -1]
 
+            blocks = [one_word(block) for block in self.blocks]
+
             def step(words: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
                 if rows is not None:
                     cache.select(rows)
-                return self.logits(self.hidden(words[:, None], cache=cache)[:, -1])
+                x = self.words(words)
+                turns, may_attend = self._places(len(x), 1, None, cache)
+                for block in blocks:
+                    x = block(x, turns, may_attend, cache)
+                return self.logits(self.norm(x))
 
             found = decode(self.logits(first), step, steps, end, how, generator)
         return found.clone()  # out of inference mode, to be of use in training
@@ -194,10 +200,9 @@ class CausalLM(nn.Module):
         return rotary.turns(angles, weight.dtype)
 
     def _places(
-        self, x: torch.Tensor, is_pad: torch.Tensor | None, cache: Cache | None
+        self, B: int, L: int, is_pad: torch.Tensor | None, cache: Cache | None
     ) -> tuple[Turns, torch.Tensor | None]:
-        """Tokens x (B, L, D) → their turns, and at whom they may look; None: at all."""
-        B, L, _ = x.shape
+        """B rows of L tokens → their turns, and at whom they may look; None: at all."""
         if is_pad is not None and (is_pad.dtype != torch.bool or is_pad.shape != (B, L)):
             raise ValueError(
                 f"is_pad must be bool of shape {(B, L)}, "
@@ -208,7 +213,7 @@ class CausalLM(nn.Module):
         else:
             past, (cosines, sines) = cache.length, cache.turns
             is_pad = cache.grow(B, L, is_pad)
-        may_attend = None if L == 1 else causal(L, past, x.device)
+        may_attend = None if L == 1 else causal(L, past, cosines.device)
         if is_pad is None:
             return (cosines[past : past + L], sines[past : past + L]), may_attend
         seen = bidirectional(is_pad)

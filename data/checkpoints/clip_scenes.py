@@ -2,17 +2,14 @@
 
     python data/checkpoints/clip_scenes.py        (make checkpoints)
 
-Half of each batch are scenes of one object, half of one to six; a caption names every object with
-all that it is, or two of them with their relation, in words that leave some of it out. No picture
-has a label. Writes the tokens of the captions (clip_scenes.tokens.json), the network
-(clip_scenes.safetensors) and its card beside this file. A run that was stopped goes on.
+Three quarters of each batch are scenes of one object, one quarter of one to six; a caption names
+every object with all that it is, or two of them with their relation, in words that leave some of
+it out. No picture has a label. Writes the tokens of the captions (clip_scenes.tokens.json), the
+network (clip_scenes.safetensors) and its card beside this file. A run that was stopped goes on.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +26,9 @@ from course_lib.evaluate.extract import extract
 from course_lib.evaluate.factors import ONE, known_factors
 from course_lib.evaluate.retrieval import cross_retrieval
 from course_lib.evaluate.zero_shot import zero_shot, zero_shot_classifier
-from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import Batches, minibatches
+from course_lib.train.ship import ship
 from course_lib.vision_language import clip
 from course_lib.world.cache import cached
 from course_lib.world.captions import captions
@@ -42,7 +39,9 @@ TOKENS = HERE / "clip_scenes.tokens.json"
 START, END = "<|start|>", "<|end|>"
 LENGTH = 40  # tokens of a caption, start and end included
 MANY = Recipe()
-SCENES, STEPS, BATCH, RATE, SEED = 40_000, 3000, 128, 2e-3, 0
+# Of which scenes: how many there are, and how many of them a batch holds.
+DATA = {ONE: (80_000, 96), MANY: (40_000, 32)}
+STEPS, RATE, SEED = 10_000, 2e-3, 0
 VIEW = View(64, scale=(0.8, 1.0), flip=0.0, jitter=0.5, brightness=0.2, contrast=0.2)
 TEMPLATES = ("a {}", "a small {}", "a large {}")
 CLASSES = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
@@ -69,14 +68,13 @@ def ids(words: ByteBPE, sentences: Sequence[str]) -> torch.Tensor:
 
 
 def batches() -> Batches:
-    """BATCH pictures and captions, half of them of a single object."""
+    """Pictures, as many of each kind as DATA says, each with one of its two captions."""
     words, draws = tokenizer(), []
-    for recipe in (ONE, MANY):
-        pictures = np.array(cached(SCENES, recipe=recipe).rgb).transpose(0, 3, 1, 2)
-        both = [ids(words, texts(SCENES, recipe, style)) for style in ("short", "relational")]
-        said = torch.stack(both, dim=1).short()  # (SCENES, 2 styles, LENGTH)
-        pictures = np.ascontiguousarray(pictures)
-        draws.append(minibatches(pictures, said, batch_size=BATCH // 2, seed=SEED))
+    for recipe, (scenes, size) in DATA.items():
+        pictures = np.ascontiguousarray(cached(scenes, recipe=recipe).rgb.transpose(0, 3, 1, 2))
+        both = [ids(words, texts(scenes, recipe, style)) for style in ("short", "relational")]
+        said = torch.stack(both, dim=1).short()  # (scenes, 2 styles, LENGTH)
+        draws.append(minibatches(pictures, said, batch_size=size, seed=SEED))
 
     def batch(step: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         pictures, said = (
@@ -93,7 +91,7 @@ def made() -> clip.CLIP:
     """The network, as it is before training."""
     torch.manual_seed(SEED)
     words = tokenizer()
-    tower = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=24, heads=4, out=128)
+    tower = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128)
     text = replace(clip.TINY.text, vocabulary=len(words), length=LENGTH, end=words.id_of(END))
     return clip.CLIP(replace(clip.TINY, vision=tower, text=text))
 
@@ -167,24 +165,17 @@ def main() -> None:
         model, batches(), STEPS, train_step=clip.train_step, after_step=clip.after_step, lr=RATE,
         warmup=200, seed=SEED, checkpoint=HERE / "clip_scenes.run.safetensors", every=250,
     )  # fmt: skip
-    card = {
-        "command": "python data/checkpoints/clip_scenes.py",
-        "seed": SEED,
-        "steps": STEPS,
-        "batch_size": BATCH,
-        "data": f"world, split train, scenes 0 to {SCENES - 1} with one object and as many with "
-        "one to six, with captions in two styles, 64 × 64",
-        "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
-        "seconds": round(history.seconds),
-        "made": time.strftime("%Y-%m-%d"),
-        "metrics": {
-            name: {**found, "random_init": random[name]["value"]}
-            for name, found in measured(model.eval()).items()
-        },
-    }
-    save_weights(model, HERE / "clip_scenes.safetensors", card)
-    for run in HERE.glob("clip_scenes.run*"):
-        os.remove(run)
+    ship(
+        model,
+        __file__,
+        history,
+        seed=SEED,
+        batch_size=sum(size for _, size in DATA.values()),
+        data=f"world, split train, {DATA[ONE][0]} scenes with one object and {DATA[MANY][0]} "
+        "with one to six, with captions in two styles, 64 × 64",
+        metrics=measured(model.eval()),
+        random=random,
+    )
 
 
 if __name__ == "__main__":

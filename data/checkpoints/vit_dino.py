@@ -12,9 +12,6 @@ beside this file. A run that was stopped goes on where it was.
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +26,9 @@ from course_lib.data.views import augment
 from course_lib.evaluate.attention import controls, overlap
 from course_lib.evaluate.factors import ONE, known_factors
 from course_lib.selfsup import dino
-from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import Batches, minibatches
+from course_lib.train.ship import ship
 from course_lib.world.again import rendered_pairs
 from course_lib.world.cache import cached
 from course_lib.world.scene import Recipe, Split
@@ -151,24 +148,17 @@ def main() -> None:
         weight_decay=0.04, warmup=100, clip=3.0, seed=SEED,
         checkpoint=HERE / "vit_dino.run.safetensors", every=250,
     )  # fmt: skip
-    card = {
-        "command": "python data/checkpoints/vit_dino.py",
-        "seed": SEED,
-        "steps": STEPS,
-        "batch_size": BATCH,
-        "data": f"world, split train, scenes 0 to {SCENES - 1} with one object and as many with "
+    ship(
+        model.teacher,
+        __file__,
+        history,
+        seed=SEED,
+        batch_size=BATCH,
+        data=f"world, split train, scenes 0 to {SCENES - 1} with one object and as many with "
         "one to six, each on two tables, in two lights, from two sides, 64 × 64",
-        "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
-        "seconds": round(history.seconds),
-        "made": time.strftime("%Y-%m-%d"),
-        "metrics": {
-            name: {**found, "random_init": random[name]["value"]}
-            for name, found in measured(model.teacher.eval()).items()
-        },
-    }
-    save_weights(model.teacher, HERE / "vit_dino.safetensors", card)
-    for run in HERE.glob("vit_dino.run*"):
-        os.remove(run)
+        metrics=measured(model.teacher.eval()),
+        random=random,
+    )
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ beside this file. A run that was stopped goes on where it was.
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +22,9 @@ from course_lib.blocks.masking import draw_hidden
 from course_lib.blocks.patches import patchify
 from course_lib.evaluate.factors import ONE, known_factors, one_object
 from course_lib.selfsup import mae
-from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import Batches, minibatches
+from course_lib.train.ship import ship
 from course_lib.world.cache import cached
 
 HERE = Path(__file__).parent
@@ -98,23 +95,16 @@ def main() -> None:
         optimizer=partial(torch.optim.AdamW, betas=(0.9, 0.95), fused=True),
         checkpoint=HERE / "vit_mae.run.safetensors", every=250,
     )  # fmt: skip
-    card = {
-        "command": "python data/checkpoints/vit_mae.py",
-        "seed": SEED,
-        "steps": STEPS,
-        "batch_size": BATCH,
-        "data": f"world, split train, scenes 0 to {SCENES - 1} with one object, 64 × 64, mirrored",
-        "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
-        "seconds": round(history.seconds),
-        "made": time.strftime("%Y-%m-%d"),
-        "metrics": {
-            name: {**found, "random_init": random[name]["value"]}
-            for name, found in measured(model.eval()).items()
-        },
-    }
-    save_weights(model, HERE / "vit_mae.safetensors", card)
-    for run in HERE.glob("vit_mae.run*"):
-        os.remove(run)
+    ship(
+        model,
+        __file__,
+        history,
+        seed=SEED,
+        batch_size=BATCH,
+        data=f"world, split train, scenes 0 to {SCENES - 1} with one object, 64 × 64, mirrored",
+        metrics=measured(model.eval()),
+        random=random,
+    )
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ vit_simclr.safetensors and its card beside this file. A run that was stopped goe
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from pathlib import Path
 
 import torch
@@ -22,9 +19,9 @@ from course_lib.data.recipes import View
 from course_lib.data.views import augment
 from course_lib.evaluate.factors import ONE, known_factors
 from course_lib.selfsup import simclr
-from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import Batches, minibatches
+from course_lib.train.ship import ship
 from course_lib.world.again import rendered_pairs
 
 HERE = Path(__file__).parent
@@ -65,24 +62,17 @@ def main() -> None:
         model, batches(), STEPS, train_step=simclr.train_step, lr=RATE, warmup=100, seed=SEED,
         checkpoint=HERE / "vit_simclr.run.safetensors", every=250,
     )  # fmt: skip
-    card = {
-        "command": "python data/checkpoints/vit_simclr.py",
-        "seed": SEED,
-        "steps": STEPS,
-        "batch_size": BATCH,
-        "data": f"world, split train, scenes 0 to {SCENES - 1} with one object, "
+    ship(
+        model,
+        __file__,
+        history,
+        seed=SEED,
+        batch_size=BATCH,
+        data=f"world, split train, scenes 0 to {SCENES - 1} with one object, "
         "each on two tables, in two lights, from two sides, 64 × 64",
-        "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
-        "seconds": round(history.seconds),
-        "made": time.strftime("%Y-%m-%d"),
-        "metrics": {
-            name: {**found, "random_init": random[name]["value"]}
-            for name, found in measured(model).items()
-        },
-    }
-    save_weights(model, HERE / "vit_simclr.safetensors", card)
-    for run in HERE.glob("vit_simclr.run*"):
-        os.remove(run)
+        metrics=measured(model),
+        random=random,
+    )
 
 
 if __name__ == "__main__":

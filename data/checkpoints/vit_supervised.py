@@ -8,9 +8,6 @@ where it was. The card holds the metrics, beside chance and the same network wit
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from pathlib import Path
 
 import torch
@@ -20,9 +17,9 @@ from torch.nn.functional import cross_entropy
 from course_lib.backbones import vit
 from course_lib.blocks.device import device
 from course_lib.evaluate.factors import FACTORS, known_factors, labels_of, one_object
-from course_lib.train.checkpoints import save_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import minibatches
+from course_lib.train.ship import ship
 
 HERE = Path(__file__).parent
 CONFIG = vit.Config(image_size=64, patch_size=8, dim=96, depth=4, heads=4, class_token=False)
@@ -71,23 +68,16 @@ def main() -> None:
         model, batches, STEPS, train_step=train_step, lr=RATE, warmup=200, seed=SEED,
         checkpoint=HERE / "vit_supervised.run.safetensors", every=250,
     )  # fmt: skip
-    card = {
-        "command": "python data/checkpoints/vit_supervised.py",
-        "seed": SEED,
-        "steps": STEPS,
-        "batch_size": BATCH,
-        "data": f"world, split train, scenes 0 to {SCENES - 1} with one object, 64 × 64, mirrored",
-        "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
-        "seconds": round(history.seconds),
-        "made": time.strftime("%Y-%m-%d"),
-        "metrics": {
-            name: {**found, "random_init": random[name]["value"]}
-            for name, found in measured(model.encoder).items()
-        },
-    }
-    save_weights(model.encoder, HERE / "vit_supervised.safetensors", card)
-    for run in HERE.glob("vit_supervised.run*"):
-        os.remove(run)
+    ship(
+        model.encoder,
+        __file__,
+        history,
+        seed=SEED,
+        batch_size=BATCH,
+        data=f"world, split train, scenes 0 to {SCENES - 1} with one object, 64 × 64, mirrored",
+        metrics=measured(model.encoder),
+        random=random,
+    )
 
 
 if __name__ == "__main__":

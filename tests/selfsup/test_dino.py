@@ -1,9 +1,5 @@
 """selfsup/dino: a slow oracle, who sees and learns what; lightly's loss, head and whole steps."""
 
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from math import cos, exp, log, pi
 
@@ -13,11 +9,10 @@ from torch import nn
 
 from course_lib.backbones import vit
 from course_lib.blocks.ema import slow_copy
-from course_lib.doctor import ROOT
 from course_lib.selfsup import dino
 from course_lib.selfsup.dino import B16, DINO, S16, TINY, Config, Head, dino_loss, from_reference
-from course_lib.train.checkpoints import load
 from course_lib.train.fit import decay_groups, fit
+from tests.processes import one_and_two
 
 # Batch 3, grid 4 × 4, width 24, 3 heads, head 28 and 10 wide, K = 20: no two numbers alike.
 ENCODER = vit.Config(16, 4, dim=24, depth=2, heads=3)
@@ -723,31 +718,10 @@ with process_group():
 """
 
 
-def _run(command: list[str]) -> None:
-    """Run to the end, or stop it with all the processes that it has started."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, start_new_session=True, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-    try:
-        said, _ = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        said, _ = process.communicate()
-    assert process.returncode == 0, said[-3000:]
-
-
 def test_two_processes_are_one(tmp_path) -> None:
     """The centre follows the whole batch; a last layer without gradients stands on all ranks."""
     torch.set_default_dtype(torch.float32)
-    (tmp_path / "train.py").write_text(SCRIPT, encoding="utf-8")
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
-    launch += ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]  # a free port
-    for name, how in (("one", []), ("two", launch)):
-        (tmp_path / name).mkdir()
-        _run([sys.executable, *how, str(tmp_path / "train.py"), str(tmp_path / name)])
-    places = ("one/rank0", "two/rank0", "two/rank1")
-    one, two, other = (load(tmp_path / f"{place}.safetensors") for place in places)
+    one, two, other = one_and_two(tmp_path, SCRIPT).values()
     assert [state["world"] for state in (one, two, other)] == [1, 2, 2]
     assert two["mean"] != other["mean"]  # each has its shard's
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)

@@ -2,9 +2,6 @@
 
 import inspect
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -16,7 +13,6 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from course_lib.backbones import resnet, vit
-from course_lib.doctor import ROOT
 from course_lib.selfsup.simclr import (
     IMAGENET,
     TINY,
@@ -27,7 +23,7 @@ from course_lib.selfsup.simclr import (
     similarities,
     train_step,
 )
-from course_lib.train.checkpoints import load
+from tests.processes import two_ranks
 
 # No two numbers alike: width 12, hidden 20, out 7.
 ENCODER = vit.Config(16, 4, dim=12, depth=1, heads=3, class_token=False)
@@ -428,47 +424,20 @@ def step_of(own: slice) -> dict:
 
 
 SCRIPT = """
-import sys
-import torch
-import torch.distributed as dist
 from torch import nn
 from course_lib.backbones import vit
 from course_lib.selfsup.simclr import Config, SimCLR, nt_xent, similarities, train_step
-from course_lib.train.checkpoints import save
-
-{source}
-
-folder, rank = sys.argv[1], int(sys.argv[2])
-torch.set_default_dtype(torch.float64)
-dist.init_process_group("gloo", init_method=f"file://{{folder}}/meet", rank=rank, world_size=2)
-state = step_of(slice(3 * rank, 3 * rank + 3)) | {{"alone": step_of(slice(rank, rank + 1))["loss"]}}
-save(f"{{folder}}/{{rank}}.safetensors", state)
-dist.destroy_process_group()
 """
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory) -> list[dict]:
     """What each of two processes has computed from its half of the pictures."""
-    folder = tmp_path_factory.mktemp("simclr")
-    lines = [f"PICTURES, ENCODER, SMALL = {PICTURES!r}, vit.{ENCODER!r}, {SMALL!r}"]
-    lines += [
-        inspect.getsource(function) for function in (made, pictures, alike, projections, step_of)
-    ]
-    script = SCRIPT.format(source="\n\n".join(lines))
-    (folder / "rank.py").write_text(script, encoding="utf-8")
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    command = [sys.executable, str(folder / "rank.py"), str(folder)]
-    both = [subprocess.Popen([*command, rank], env=environment, **pipes) for rank in "01"]
-    try:
-        said = [process.communicate(timeout=120)[0] for process in both]
-    finally:
-        for process in both:  # if one fails, the other waits for it in vain
-            process.kill()
-    assert [process.returncode for process in both] == [0, 0], said
-    return [load(folder / f"{rank}.safetensors") for rank in "01"]
+    lines = [SCRIPT, f"PICTURES, ENCODER, SMALL = {PICTURES!r}, vit.{ENCODER!r}, {SMALL!r}"]
+    lines += [inspect.getsource(f) for f in (made, pictures, alike, projections, step_of)]
+    lines += ["state = step_of(slice(3 * rank, 3 * rank + 3))"]
+    lines += ['state["alone"] = step_of(slice(rank, rank + 1))["loss"]']
+    return two_ranks(tmp_path_factory.mktemp("simclr"), "\n\n".join(lines))
 
 
 def test_two_processes_have_the_loss_of_one(ranks) -> None:

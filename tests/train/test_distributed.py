@@ -5,19 +5,14 @@ The same script runs twice, as a student would: alone, and as two processes of g
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from course_lib.doctor import ROOT
-from course_lib.train.checkpoints import load
 from course_lib.train.distributed import average_gradients, process_group, same_start, shard
+from tests.processes import one_and_two
 
 SCRIPT = '''
 """SimCLR's loss with negatives, and DINO's centre, over all ranks."""
@@ -114,32 +109,10 @@ with process_group():
 '''
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    """Run to the end, or stop it with all the processes that it has started."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
-    try:
-        said, _ = process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        said, _ = process.communicate()
-    assert process.returncode == 0, said[-3000:]
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> dict[str, dict]:
     """What the script has saved: "one" alone, "two0" and "two1" as the ranks of a pair."""
-    folder = tmp_path_factory.mktemp("distributed")
-    (folder / "train.py").write_text(SCRIPT, encoding="utf-8")
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
-    launch += ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]  # a free port
-    for name, how in (("one", []), ("two", launch)):
-        (folder / name).mkdir()
-        _run([sys.executable, *how, str(folder / "train.py"), str(folder / name)], environment)
-    found = {"one": "one/rank0", "two0": "two/rank0", "two1": "two/rank1"}
-    return {name: load(Path(folder / f"{file}.safetensors")) for name, file in found.items()}
+    return one_and_two(tmp_path_factory.mktemp("distributed"), SCRIPT)
 
 
 def test_it_really_ran_on_two(results):

@@ -5,9 +5,6 @@ open_clip's, with both image towers: outputs, logits, losses, gradients.
 import inspect
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +17,6 @@ from torch.nn.functional import normalize
 from transformers import CLIPConfig, CLIPModel
 
 from course_lib.backbones import clip_names, modified_resnet, vit
-from course_lib.doctor import ROOT
-from course_lib.train.checkpoints import load
 from course_lib.vision_language import clip
 from course_lib.vision_language.clip import (
     B16,
@@ -39,6 +34,7 @@ from course_lib.vision_language.clip import (
     similarities,
     train_step,
 )
+from tests.processes import two_ranks
 
 # Widths 24 and 20, heads 3 and 2, E = 14, 31 ids of which 17 ends a text: no two numbers alike.
 VISION = vit.Config(16, 4, dim=24, depth=2, heads=3, norm_eps=1e-4, pre_norm=True)
@@ -637,47 +633,22 @@ def step_of(own: slice) -> dict:
 
 
 SCRIPT = """
-import sys
-import torch
-import torch.distributed as dist
 from torch import nn
 from course_lib.backbones import vit
-from course_lib.train.checkpoints import save
 from course_lib.vision_language.clip import (
     CLIP, Config, TextConfig, clip_loss, similarities, train_step,
 )
-
-{source}
-
-folder, rank = sys.argv[1], int(sys.argv[2])
-torch.set_default_dtype(torch.float64)
-dist.init_process_group("gloo", init_method=f"file://{{folder}}/meet", rank=rank, world_size=2)
-save(f"{{folder}}/{{rank}}.safetensors", step_of(slice(3 * rank, 3 * rank + 3)))
-dist.destroy_process_group()
 """
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory) -> list[dict]:
     """What each of two processes has computed from its half of the pairs."""
-    folder = tmp_path_factory.mktemp("clip")
-    lines = [f"PAIRS, VISION, TEXT = {PAIRS!r}, vit.{VISION!r}, {TEXT!r}"]
+    lines = [SCRIPT, f"PAIRS, VISION, TEXT = {PAIRS!r}, vit.{VISION!r}, {TEXT!r}"]
     lines += ["SMALL = Config(VISION, TEXT, dim=14, tau=0.2)"]
     lines += [inspect.getsource(f) for f in (perturbed, made, pictures, texts, features, step_of)]
-    script = SCRIPT.format(source="\n\n".join(lines))
-    (folder / "rank.py").write_text(script, encoding="utf-8")
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    command = [sys.executable, str(folder / "rank.py"), str(folder)]
-    both = [subprocess.Popen([*command, rank], env=environment, **pipes) for rank in "01"]
-    try:
-        said = [process.communicate(timeout=240)[0] for process in both]
-    finally:
-        for process in both:  # if one fails, the other waits for it in vain
-            process.kill()
-    assert [process.returncode for process in both] == [0, 0], said
-    return [load(folder / f"{rank}.safetensors") for rank in "01"]
+    lines += ["state = step_of(slice(3 * rank, 3 * rank + 3))"]
+    return two_ranks(tmp_path_factory.mktemp("clip"), "\n\n".join(lines))
 
 
 def test_two_processes_have_the_loss_of_one(ranks) -> None:
