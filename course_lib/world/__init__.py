@@ -27,6 +27,7 @@ choices     choices in words, each from its scene's own draws
 looks       looks that something, nothing or one object only of a scene has
 grammar     words, phrases, what a caption says, and how much of it is right
 captions    short, tags, relational, paragraph; and noise of known kinds
+foils       a caption beside the same with one thing changed
 questions   thirteen kinds, with answers that the text alone does not give away
 referring   expressions that fit exactly one object, as short as can be
 dialogues   a user and an assistant about the picture, with "it" and "them"

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from course_lib.data.tokenizer import ByteBPE, padded
 from course_lib.data.views import augment
 from course_lib.evaluate.extract import extract
 from course_lib.evaluate.factors import ONE, known_factors
+from course_lib.evaluate.inputs import directions
 from course_lib.evaluate.retrieval import cross_retrieval
 from course_lib.evaluate.zero_shot import zero_shot, zero_shot_classifier
 from course_lib.train.fit import fit
@@ -32,6 +34,7 @@ from course_lib.train.ship import ship
 from course_lib.vision_language import clip
 from course_lib.world.cache import cached
 from course_lib.world.captions import captions
+from course_lib.world.foils import DUO, Change, foils, noticed
 from course_lib.world.scene import COLOURS, SHAPES, Recipe, Split, sample
 
 HERE = Path(__file__).parent
@@ -146,12 +149,27 @@ def retrieved(model: clip.CLIP, sets: int = 10, size: int = 100) -> dict[str, di
     }
 
 
+def told(model: clip.CLIP, n: int = 800) -> dict[str, dict[str, float]]:
+    """Scenes of two objects: how often is the true caption nearer than one with a change?"""
+    scenes = sample(range(n), split="test", recipe=DUO)
+    seen = directions(
+        extract(model.encode_image, np.array(cached(n, split="test", recipe=DUO).rgb))
+    )
+    found = {}
+    for change in get_args(Change):
+        rows, *texts = foils(scenes, range(n), change)
+        fits = [(seen[rows] * directions(features_of_texts(model, t))).sum(axis=1) for t in texts]
+        found[f"{change} noticed"] = {"value": round(noticed(*fits), 3), "chance": 0.5}
+    return found
+
+
 def measured(model: clip.CLIP) -> dict[str, dict[str, float]]:
-    """Names, pairs that training never showed, captions found, and the common linear probe."""
+    """Names, new pairs, captions found, changes noticed, and the common linear probe."""
     return {
         "zero-shot": named(model, 2000, "test"),
         "zero-shot held-out pairs": named(model, 1000, "compositional"),
         **retrieved(model),
+        **told(model),
         **known_factors(model.encode_image),
     }
 
