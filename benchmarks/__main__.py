@@ -20,7 +20,8 @@ TABLES = (
 HEAD = """# Speed
 
 `make bench` writes this file. Only ratios mean anything on another machine: these are two cores
-of a shared machine, whose speed drifts by a fifth from hour to hour.
+of a shared machine, whose speed drifts by a fifth from hour to hour. SimCLR's training on real
+pictures takes half an hour, and stands apart: [CIFAR.md](CIFAR.md).
 """
 
 
