@@ -126,13 +126,16 @@ class CausalLM(nn.Module):
         return linear(hidden, self.words.weight if self.output is None else self.output.weight)
 
     def attention_maps(
-        self, tokens: torch.Tensor, is_pad: torch.Tensor | None = None
+        self,
+        tokens: torch.Tensor | None = None,
+        embeddings: torch.Tensor | None = None,
+        is_pad: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Tokens (B, L), is_pad bool (B, L) → weights (B, depth, H, L, L) of every block.
+        """The arguments of `forward` → weights (B, depth, H, L, L) of every block.
 
         Row: who looks; column: at whom. A row sums to 1, that of a pad before all words to 0.
         """
-        x, maps = self.embed(tokens), []
+        x, maps = self._input(tokens, embeddings), []
         turns, may_attend = self._places(*x.shape[:2], is_pad, None)
         for block in self.blocks:
             maps.append(block.attention.weights(block.norm1(x), turns, may_attend))
@@ -217,6 +220,7 @@ class CausalLM(nn.Module):
         if is_pad is None:
             return (cosines[past : past + L], sines[past : past + L]), may_attend
         seen = bidirectional(is_pad)
+        # Pads take no place: a row's first real token stands at 0, its second at 1, and so on.
         places = (~is_pad).cumsum(1)[:, past:].sub(1).clamp(min=0)
         turns = cosines[places][:, None], sines[places][:, None]  # (B, 1, L, d)
         return turns, seen if may_attend is None else seen & may_attend

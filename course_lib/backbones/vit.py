@@ -18,7 +18,7 @@ Differs
     so `from_reference` adds them once; trained here, they are one parameter.
   * Optional parts that came later: registers (behind the class token, without positions),
     LayerScale, stochastic depth (rates rising from 0 in the first block), fixed positions; and
-    CLIP's: a norm in front of the blocks, patches without a bias, quick-GELU.
+    CLIP's: a norm in front of the blocks, patches without a bias, quick-GELU; SigLIP's GELU.
   * Positions for another picture size are resized bicubically with antialiasing, as in timm, at
     every call; the authors do it once, bilinearly, before fine-tuning.
   * Initial weights normal, σ = 0.02, biases 0, as in DeiT (the authors: Xavier uniform, class token

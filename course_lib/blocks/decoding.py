@@ -95,7 +95,7 @@ def probabilities(logits: torch.Tensor, how: Sampling) -> torch.Tensor:
         kth = logits.topk(min(how.top_k, logits.shape[-1])).values[..., -1:]
         logits = logits.masked_fill(logits < kth, -torch.inf)
     if how.top_p < 1:
-        # From below, for sums of small numbers are exact: cut what together has at most 1 − p.
+        # The same nucleus, summed from the small end, where less is lost: cut at most 1 − p.
         ascending, order = logits.sort(dim=-1)
         cut = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - how.top_p
         cut[..., -1] = False

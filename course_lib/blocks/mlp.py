@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, silu
 
-Activation = Literal["gelu", "quick_gelu"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:
@@ -23,14 +23,15 @@ class MLP(nn.Module):
     """Two linear layers with a GELU between them: (…, D) → (…, D).
 
     Vaswani et al. 2017, eq. 2, with the GELU of Hendrycks and Gimpel 2016 in its exact form x·Φ(x)
-    (GPT-2 and some others take an approximation by tanh), or with `quick_gelu`. The hidden layer is
-    `ratio`·D wide.
+    (`gelu`), by its approximation with tanh (`gelu_tanh`: GPT-2's and SigLIP's), or `quick_gelu`.
+    The hidden layer is `ratio`·D wide.
     """
 
     def __init__(self, dim: int, ratio: float = 4.0, activation: Activation = "gelu") -> None:
         super().__init__()
         if activation not in get_args(Activation):
-            raise ValueError(f"the activation is gelu or quick_gelu, not {activation!r}")
+            known = ", ".join(get_args(Activation))
+            raise ValueError(f"the activation is one of {known}, not {activation!r}")
         hidden = round(dim * ratio)
         if hidden < 1:
             raise ValueError(f"the hidden width must be at least 1, but {ratio} · {dim} is less")
@@ -39,5 +40,7 @@ class MLP(nn.Module):
         self.activation = activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        bend = gelu if self.activation == "gelu" else quick_gelu
-        return self.fc2(bend(self.fc1(x)))
+        x = self.fc1(x)
+        if self.activation == "quick_gelu":
+            return self.fc2(quick_gelu(x))
+        return self.fc2(gelu(x, approximate="tanh" if self.activation == "gelu_tanh" else "none"))

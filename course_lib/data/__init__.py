@@ -15,6 +15,7 @@ merging    byte-pair encoding without its words: which pairs to merge, and mergi
 numbering  token ↔ number, the checks, and the file a tokenizer is kept in
 tokenizer  byte-level BPE and WordPiece, learned from scratch; rows of numbers, padded
 published  a tokenizer that somebody else has trained, put together from its rules
+chat       conversations as tokens, and which of them an assistant is to learn
 vocabularies   read CLIP's, BERT's, Qwen2's and LLaMA's from their published files
 weights   published weights by name: fetched once, verified, into our models without a second copy
 weights_table   what they are: repository, revision, licence, size, SHA-256, preprocessing, score

@@ -136,7 +136,7 @@ def test_order_matters_and_place_does_not() -> None:
 def test_pads_are_never_looked_at_and_harm_no_gradient() -> None:
     model, tokens = made(), words(3, 7)
     for is_pad in (left(0, 2, 6), left(0, 2, 6).flip(1), left(0, 2, 6).roll(3, 1)):
-        maps = model.attention_maps(tokens, is_pad)
+        maps = model.attention_maps(tokens, is_pad=is_pad)
         assert not maps[is_pad[:, None, None, None].expand_as(maps)].any()
         rows = maps.sum(-1)[:, :, :, :].permute(0, 3, 1, 2)
         assert close(rows[~is_pad], torch.ones_like(rows[~is_pad]))

@@ -40,8 +40,21 @@ def test_quick_gelu_is_x_times_a_sigmoid_and_near_the_exact_one() -> None:
     assert torch.allclose(model(x), model.fc2(hidden * torch.sigmoid(1.702 * hidden)), atol=1e-12)
 
 
+@torch.no_grad()
+def test_gelu_tanh_is_the_approximation_by_tanh() -> None:
+    torch.manual_seed(0)
+    model, x = MLP(6, activation="gelu_tanh").double(), torch.randn(2, 6, dtype=torch.float64)
+    hidden = model.fc1(x)
+    bent = [
+        0.5 * v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
+        for v in hidden.flatten().tolist()
+    ]
+    expected = model.fc2(torch.tensor(bent, dtype=torch.float64).view_as(hidden))
+    assert torch.allclose(model(x), expected, atol=1e-12)
+
+
 def test_other_activations_are_refused() -> None:
-    with pytest.raises(ValueError, match="gelu or quick_gelu, not 'relu'"):
+    with pytest.raises(ValueError, match="gelu, gelu_tanh, quick_gelu, not 'relu'"):
         MLP(4, activation="relu")
 
 
