@@ -7,15 +7,16 @@ import pytest
 
 from course_lib.doctor import ROOT
 from course_lib.evaluate.factors import FACTORS, share_of_gap
+from course_lib.exercises.clip import ALWAYS, TOLD
 from course_lib.train.checkpoints import CARD, load_weights
 
 FOLDER = ROOT / "data" / "checkpoints"
-SHIPPED = ("vit_supervised", "vit_simclr", "vit_dino", "vit_mae")
+SHIPPED = ("vit_supervised", "vit_simclr", "vit_dino", "vit_mae", "clip_scenes")
 # Of the gap between random weights and training with labels, this share is closed at least.
 # Guards a little below what the cards say; the table in data/README.md holds what was reached.
 PROMISED = {"vit_simclr": 0.7, "vit_dino": 0.5, "vit_mae": 0.5}
 # Learning must have helped in these; where else it did not, the card and the lesson say so.
-HELPED = ("probe", "error", "error on objects", "auc")
+HELPED = ("probe", "error", "error on objects", "auc", "zero-shot", "R@1")
 PROBES = [f"{factor} probe" for factor in FACTORS]
 each = pytest.mark.parametrize("name", SHIPPED)
 
@@ -74,3 +75,19 @@ def test_without_labels_the_gap_is_closed_as_far_as_promised(name: str, least: f
     random = {probe: cards[name][probe]["random_init"] for probe in PROBES}
     found = {probe: cards[name][probe]["value"] for probe in PROBES}
     assert share_of_gap(found, random, labelled) >= least
+
+
+def test_clip_names_and_finds_as_promised() -> None:
+    metrics = card_of("clip_scenes")["metrics"]
+    assert metrics["zero-shot"]["value"] >= 0.98
+    assert metrics["image to text R@1"]["value"] >= 0.7
+    for name in ("zero-shot", "image to text R@1", "text to image R@1"):
+        controls = [metrics[name][control] for control in ("shuffled", "random_init")]
+        assert max(controls) < 0.1, name
+
+
+def test_its_blind_spots_are_those_that_lesson_11_tells() -> None:
+    metrics = card_of("clip_scenes")["metrics"]
+    for change, told in TOLD.items():
+        share = metrics[f"{change.replace('_', ' ')} noticed"]["value"]
+        assert share > 0.9 if told == ALWAYS else share < 2 / 3, change

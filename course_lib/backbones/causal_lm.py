@@ -37,8 +37,9 @@ from course_lib.blocks.attention_masks import bidirectional, causal
 from course_lib.blocks.beam_search import Beams
 from course_lib.blocks.convert import load_reference
 from course_lib.blocks.decoder_block import Block, RMSNorm, one_word
-from course_lib.blocks.decoding import Sampling, decode, next_token_loss
+from course_lib.blocks.decoding import Sampling, decode
 from course_lib.blocks.grouped_attention import Cache, Turns
+from course_lib.blocks.token_losses import next_token_loss
 
 
 @dataclass(frozen=True)

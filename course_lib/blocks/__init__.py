@@ -19,6 +19,7 @@ schedule    cosine, warm-up and momentum as functions of progress
 rotary      positions as angles, by which queries and keys are turned (Su et al. 2021)
 grouped_attention  many queries to one key, and the cache of a decoder's past (Ainslie et al. 2023)
 decoder_block  the block of a LLaMA: RMSNorm, grouped attention, SwiGLU
-decoding    from next words to a text: greedily, by drawing, by beams; the loss of next words
+decoding    from next words to a text: greedily, by drawing, by beams
+token_losses  what it costs to predict words wrongly: hidden ones, or each next one
 beam_search  the K best beginnings, side by side (Graves 2012)
 """

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from course_lib.blocks.beam_search import Beams, Step, beam_search, cropped
 
@@ -108,22 +107,3 @@ def draw(
 ) -> torch.Tensor:
     """Logits (B, V) → one word for each row, (B,)."""
     return probabilities(logits, how).multinomial(1, generator=generator)[:, 0]
-
-
-def next_token_loss(
-    logits: torch.Tensor, tokens: torch.Tensor, counts: torch.Tensor
-) -> torch.Tensor:
-    """Logits (B, L, V), tokens (B, L), counts bool (B, L) → mean of −log p over words that count.
-
-    Logits at place i tell the token at i + 1; the token at place 0 nobody tells. Raises ValueError
-    for other shapes and types, and if no token counts.
-    """
-    if logits.shape[:2] != tokens.shape or counts.shape != tokens.shape or logits.ndim != 3:
-        raise ValueError(
-            "logits (B, L, V), tokens (B, L) and counts (B, L) are expected, but "
-            f"{tuple(logits.shape)}, {tuple(tokens.shape)} and {tuple(counts.shape)} were given"
-        )
-    if counts.dtype != torch.bool or not counts[:, 1:].any():
-        raise ValueError(f"counts must be bool and somewhere True behind place 0: {counts.dtype}")
-    told = counts[:, 1:]
-    return cross_entropy(logits[:, :-1][told], tokens[:, 1:][told])

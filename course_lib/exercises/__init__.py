@@ -27,5 +27,7 @@ The exercises, one lesson a file:
     dino      08_dino
     mae       09_mae
     language  10_language
+    language_nucleus  its implementations of top-p, right and wrong
+    language_quiz  its questions
     clip      11_clip
 """

@@ -80,7 +80,9 @@ def close(got: Any, expected: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Ve
     if isinstance(expected, list):
         got = list(got) if isinstance(got, np.ndarray) else got
         if not isinstance(got, list) or len(got) != len(expected):
-            return Verdict(False, f"{describe(expected)} expected, {describe(got)} got")
+            # Tuples become lists on their way here, so either may be what the prompt asks for.
+            needed = f"a list or tuple of {len(expected)}"
+            return Verdict(False, f"{needed} expected, {describe(got)} got")
         pairs = enumerate(zip(got, expected, strict=True), 1)
         named = {f"item {i} of {len(expected)}": pair for i, pair in pairs}
         return _first_wrong(named, rtol, atol)
@@ -119,7 +121,8 @@ def _close_scalars(got: Any, expected: Any, rtol: float, atol: float) -> Verdict
 
 def _close_arrays(got: Any, expected: np.ndarray, rtol: float, atol: float) -> Verdict:
     if not isinstance(got, np.ndarray):
-        return Verdict(False, f"{describe(expected)} expected, {describe(got)} got")
+        advice = ": wrap it in `np.array`" if _has_shape(got, expected.shape) else ""
+        return Verdict(False, f"{describe(expected)} expected, {describe(got)} got{advice}")
     if got.shape != expected.shape:
         return Verdict(False, f"shape {expected.shape} expected, {got.shape} got")
     family, want = FAMILIES.get(got.dtype.kind, got.dtype.name), FAMILIES[expected.dtype.kind]
@@ -141,13 +144,21 @@ def _close_arrays(got: Any, expected: np.ndarray, rtol: float, atol: float) -> V
         return RIGHT
     place = np.unravel_index(np.argmax(np.where(wrong, distance, -1.0)), wrong.shape)
     where = "[" + ", ".join(str(int(i)) for i in place) + "]"
-    is_cut = family != want and (b % 1 != 0).any()
+    is_cut = family != want and (b[np.isfinite(b)] % 1 != 0).any()
     cut = "whole numbers came back where fractions are expected: " if is_cut else ""
     return Verdict(
         False,
         f"{cut}{wrong.sum()} of {wrong.size} values differ",
         f"most at {where}: {show(expected[place])} expected, {show(got[place])} got",
     )
+
+
+def _has_shape(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a list, nested or not, would be an array of this shape."""
+    try:
+        return isinstance(value, list) and np.array(value).shape == shape
+    except ValueError:  # rows of unequal length
+        return False
 
 
 def describe(value: Any) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from course_lib.exercises import language_quiz
 from course_lib.exercises.engine import Exercise, Misconception
-from course_lib.exercises.quiz import Question
+from course_lib.exercises.language_nucleus import ALSO_RIGHT, WRONG, top_p
 
 # --- implement: one step of byte-pair encoding ----------------------------------------------------
 
@@ -147,6 +148,36 @@ def merge_letters_again(words):
     return _first(_counts(letters)), _merged(letters, _first(_counts(letters)))
 
 
+def merge_last_pair_not_counted(words):
+    counts = _counts([word[:-1] for word in words])
+    return _first(counts), _merged(words, _first(counts))
+
+
+def merge_last_token_lost(words):
+    pair, merged = _first(_counts(words)), []
+    for word in words:
+        new, i = [], 0
+        while i < len(word) - 1:
+            hit = (word[i], word[i + 1]) == pair
+            new.append("".join(pair) if hit else word[i])
+            i += 2 if hit else 1
+        merged.append(new)
+    return pair, merged
+
+
+def merge_from_the_right(words):
+    pair, merged = _first(_counts(words)), []
+    for word in words:
+        new = []
+        for token in reversed(word):
+            if new and (token, new[0]) == pair:
+                new[0] = token + new[0]
+            else:
+                new.insert(0, token)
+        merged.append(new)
+    return pair, merged
+
+
 def merge_pair_only(words):
     return _first(_counts(words)), words
 
@@ -157,7 +188,7 @@ MERGE_STEP = Exercise(
     kind="implement",
     difficulty=2,
     importance=5,
-    minutes=10,
+    minutes=18,
     prompt="""
 Byte-pair encoding learns by one step, done again and again. `words` is a list of words, each a list
 of tokens (strings). Count each pair of neighbours **inside** the words, wherever it stands: in
@@ -220,6 +251,24 @@ the words become `[["re", "d"], ["re", "re"], ["d"]]`.
             "*two* tokens later.",
         ),
         Misconception(
+            "last pair not counted",
+            merge_last_pair_not_counted,
+            "You do not count the last pair of each word: a word of n tokens has n − 1 pairs, so i "
+            "runs over `range(len(word) - 1)`.",
+        ),
+        Misconception(
+            "last token lost",
+            merge_last_token_lost,
+            "You lose the last token of a word where it is not merged: the loop that writes has to "
+            "run to the end of the word, and only asks for a pair where there still is one.",
+        ),
+        Misconception(
+            "merged from the right",
+            merge_from_the_right,
+            'You merge from the right: of `["a", "a", "a"]` that makes `["a", "aa"]`. Go from the '
+            "left.",
+        ),
+        Misconception(
             "letters again",
             merge_letters_again,
             "You split the words into letters again, and lose the merges of the steps before. The "
@@ -273,7 +322,7 @@ SPLITS = Exercise(
     kind="predict",
     difficulty=2,
     importance=4,
-    minutes=4,
+    minutes=5,
     prompt="""
 A byte-level BPE knows the 256 bytes and has learned four merges, in this order:
 
@@ -299,6 +348,19 @@ that, and so on.
             {"tokens": 2, "unknown": 0, "longest": 3},
             "You cut off the longest token that fits: `the`, `re`. So reads WordPiece. BPE merges "
             "in the order it has learned, and after merge 1 the h has no e beside it.",
+        ),
+        Misconception(
+            "longest match, and unknown letters",
+            {"tokens": 2, "unknown": 2, "longest": 3},
+            "Two things. You cut off the longest token that fits, as WordPiece does; BPE merges in "
+            "the order it has learned. And letters may be new, but their bytes never are: all 256 "
+            "are tokens.",
+        ),
+        Misconception(
+            "the first one longest, and unknown letters",
+            {"tokens": 3, "unknown": 2, "longest": 3},
+            "Two things. `the` needs an e behind `th`, and merge 1 has taken it. And letters may "
+            "be new, but their bytes never are: all 256 are tokens.",
         ),
         Misconception(
             "the first one longest",
@@ -400,6 +462,23 @@ def may_attend_ahead(is_pad):
     return _back(is_pad).T & ~is_pad[:, None, :]
 
 
+def may_attend_one_ahead(is_pad):
+    return np.tri(is_pad.shape[1], k=1, dtype=bool) & ~is_pad[:, None, :]
+
+
+def may_attend_transposed(is_pad):
+    return may_attend(is_pad).transpose(0, 2, 1)
+
+
+def may_attend_pads_on_the_right(is_pad):
+    lengths = (~is_pad).sum(axis=1)
+    return _back(is_pad) & (np.arange(is_pad.shape[1]) < lengths[:, None])[:, None, :]
+
+
+def may_attend_pads_at_themselves(is_pad):
+    return may_attend(is_pad) | np.eye(is_pad.shape[1], dtype=bool)
+
+
 def may_attend_not_itself(is_pad):
     return np.tri(is_pad.shape[1], k=-1, dtype=bool) & ~is_pad[:, None, :]
 
@@ -446,7 +525,7 @@ MAY_ATTEND = Exercise(
     kind="implement",
     difficulty=2,
     importance=5,
-    minutes=6,
+    minutes=8,
     prompt="""
 B texts of unequal length stand in one table of L places; `is_pad`, bool (B, L), is True where a
 place is only filled up (at either end). Return `may_attend`, bool (B, L, L): True where the
@@ -454,7 +533,8 @@ place is only filled up (at either end). Return `may_attend`, bool (B, L, L): Tr
 stands before the query or is the query itself, **and** the key is no pad.
 
 Only keys are forbidden for being pads. A pad's own row looks back at the real tokens like any
-other; nobody reads what it receives. A pad before all words has a row of False.
+other; nobody reads what it receives. A pad before all words has a row of False: a plain softmax
+would make 0/0 of it, NaN; the library's attention gives such a row zeros.
 
 By hand: `is_pad` = [False, False, True] has the rows [T, F, F], [T, T, F] and [T, T, F].
 """,
@@ -466,6 +546,30 @@ By hand: `is_pad` = [False, False, True] has the rows [T, F, F], [T, T, F] and [
             may_attend_ahead,
             "Your tokens look at what comes *after* them: rows are queries, columns keys, so True "
             "belongs on and below the diagonal.",
+        ),
+        Misconception(
+            "one word ahead",
+            may_attend_one_ahead,
+            "Your tokens also see the *one* word after them, and that is just the word which they "
+            "are to predict: `np.tri` without `k` ends on the diagonal.",
+        ),
+        Misconception(
+            "rows and columns exchanged",
+            may_attend_transposed,
+            "Your table is turned over its diagonal: the query belongs to the row (the second "
+            "axis), the key to the column (the third).",
+        ),
+        Misconception(
+            "pads on the right",
+            may_attend_pads_on_the_right,
+            "You count the real tokens and close what stands behind them: that is right only if "
+            "all pads stand on the right. Here they may stand at either end; ask `is_pad` itself.",
+        ),
+        Misconception(
+            "pads look at themselves",
+            may_attend_pads_at_themselves,
+            "You opened the diagonal for pads, probably so that no row is empty. A row of False is "
+            "right here; who takes a softmax of it has to put zeros in the place of 0/0.",
         ),
         Misconception(
             "not at itself",
@@ -533,26 +637,26 @@ By hand: `is_pad` = [False, False, True] has the rows [T, F, F], [T, T, F] and [
 
 
 def next_token_loss(logits, tokens, is_pad):
-    """Mean −log p (nats) over all words that are told, pads left out.
+    """Mean −log p (nats) over all tokens that are predicted, pads left out.
 
     logits: (B, L, V), those at place i made from the tokens up to i; tokens: whole numbers (B, L);
     is_pad: bool (B, L), pads on the right → float
     """
-    told, words, counts = logits[:, :-1], tokens[:, 1:], ~is_pad[:, 1:]
-    log_p = told - np.log(np.exp(told).sum(axis=2, keepdims=True))
-    surprise = -np.take_along_axis(log_p, words[:, :, None], axis=2).squeeze(axis=2)
+    scores, targets, counts = logits[:, :-1], tokens[:, 1:], ~is_pad[:, 1:]
+    log_p = scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))
+    surprise = -np.take_along_axis(log_p, targets[:, :, None], axis=2).squeeze(axis=2)
     return surprise[counts].mean()
 
 
 def next_token_loss_broken(logits, tokens, is_pad):
-    """Mean −log p (nats) over all words that are told, pads left out.
+    """Mean −log p (nats) over all tokens that are predicted, pads left out.
 
     logits: (B, L, V), those at place i made from the tokens up to i; tokens: whole numbers (B, L);
     is_pad: bool (B, L), pads on the right → float
     """
-    told, words, counts = logits, tokens, ~is_pad
-    log_p = told - np.log(np.exp(told).sum(axis=2, keepdims=True))
-    surprise = -np.take_along_axis(log_p, words[:, :, None], axis=2).squeeze(axis=2)
+    scores, targets, counts = logits, tokens, ~is_pad
+    log_p = scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))
+    surprise = -np.take_along_axis(log_p, targets[:, :, None], axis=2).squeeze(axis=2)
     return surprise[counts].mean()
 
 
@@ -572,13 +676,39 @@ def next_token_loss_cases(seed):
     return cases
 
 
-def _surprise(told, words):
-    log_p = told - np.log(np.exp(told).sum(axis=2, keepdims=True))
-    return -np.take_along_axis(log_p, words[:, :, None], axis=2).squeeze(axis=2)
+def _surprise(scores, targets):
+    log_p = scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))
+    return -np.take_along_axis(log_p, targets[:, :, None], axis=2).squeeze(axis=2)
 
 
 def loss_shifted_back(logits, tokens, is_pad):
     return _surprise(logits[:, 1:], tokens[:, :-1])[~is_pad[:, 1:]].mean()
+
+
+def loss_shifted_back_mask_too(logits, tokens, is_pad):
+    return _surprise(logits[:, 1:], tokens[:, :-1])[~is_pad[:, :-1]].mean()
+
+
+def loss_over_first_words_too(logits, tokens, is_pad):
+    return loss_summed(logits, tokens, is_pad) / (~is_pad).sum()
+
+
+def loss_without_log(logits, tokens, is_pad):
+    log_p = logits - np.exp(logits).sum(axis=2, keepdims=True)
+    surprise = -np.take_along_axis(log_p[:, :-1], tokens[:, 1:, None], axis=2).squeeze(axis=2)
+    return surprise[~is_pad[:, 1:]].mean()
+
+
+def loss_of_probabilities(logits, tokens, is_pad):
+    return -np.exp(-_surprise(logits[:, :-1], tokens[:, 1:]))[~is_pad[:, 1:]].mean()
+
+
+def loss_without_minus(logits, tokens, is_pad):
+    return -next_token_loss(logits, tokens, is_pad)
+
+
+def loss_in_bits(logits, tokens, is_pad):
+    return next_token_loss(logits, tokens, is_pad) / np.log(2)
 
 
 def loss_with_first_pad(logits, tokens, is_pad):
@@ -628,13 +758,14 @@ NEXT_TOKEN_LOSS = Exercise(
     kind="repair",
     difficulty=3,
     importance=5,
-    minutes=8,
+    minutes=10,
     prompt="""
 A causal language model is trained with this loss. It falls faster than anybody hoped, nearly to 0,
 also on new texts. But asked to write, the model says its last word again, and again, and again.
 The model is right; the loss is not. Its logits at place i are made from the tokens up to and with
-i. Repair it; also see to it that exactly the words that are told count, in the mean over all of
-them. Pads stand on the right.
+i. Repair it; also see to it that exactly those tokens count that are predicted (a text's first one
+nobody predicts, and pads are not to count), in one mean over all of them, in nats. Pads stand on
+the right.
 """,
     solution=next_token_loss,
     stub=next_token_loss_broken,
@@ -644,7 +775,13 @@ them. Pads stand on the right.
             "shifted back",
             loss_shifted_back,
             "You shift the wrong way: logits at place i + 1 are held to the token at i, which the "
-            "model has read already. What it is to tell is the token *behind*.",
+            "model has read already. What it is to predict is the token *behind*.",
+        ),
+        Misconception(
+            "shifted back, mask as well",
+            loss_shifted_back_mask_too,
+            "You shift the wrong way, and the mask with it: logits at place i + 1 are held to the "
+            "token at i, which the model has read already. It is to predict the token *behind*.",
         ),
         Misconception(
             "last place dropped only",
@@ -655,13 +792,13 @@ them. Pads stand on the right.
         Misconception(
             "the first pad counts",
             loss_with_first_pad,
-            "Your mask is that of the places which tell; then each text's first pad counts as a "
-            "word to be told. The mask goes with the told words: `is_pad[:, 1:]`.",
+            "Your mask is that of the places which predict; then each text's first pad counts as a "
+            "word to be predicted. The mask goes with the targets: `is_pad[:, 1:]`.",
         ),
         Misconception(
             "all pads count",
             loss_of_pads_too,
-            "The shift is right, but now pads count as well: a model that tells pads well looks "
+            "The shift is right, but now pads count as well: a model that predicts pads well looks "
             "good.",
         ),
         Misconception(
@@ -671,10 +808,38 @@ them. Pads stand on the right.
             "much padding a batch has.",
         ),
         Misconception(
+            "divided by the first words, too",
+            loss_over_first_words_too,
+            "You divide by the number of all real tokens. The first one of each text is among "
+            "them, which nobody predicts: divide by the number of terms that you sum.",
+        ),
+        Misconception(
+            "logarithm left out",
+            loss_without_log,
+            "log p is the logit minus the *logarithm* of the sum of exponentials; the logarithm is "
+            "missing.",
+        ),
+        Misconception(
+            "probabilities",
+            loss_of_probabilities,
+            "That is the mean of −p. The loss is −log p: without the logarithm a word that was "
+            "thought impossible costs hardly more than an unlikely one.",
+        ),
+        Misconception(
+            "minus forgotten",
+            loss_without_minus,
+            "Your loss is negative: log p is at most 0, the loss is *minus* its mean.",
+        ),
+        Misconception(
+            "bits",
+            loss_in_bits,
+            "That is in bits, by log₂. Nats are asked for: take the natural logarithm.",
+        ),
+        Misconception(
             "rolled round",
             loss_rolled,
-            "`np.roll` brings the first word behind the last: a full row now has to tell its own "
-            "beginning at its end. Cut, do not roll.",
+            "`np.roll` brings the first word behind the last: a full row now has to predict its "
+            "own beginning at its end. Cut, do not roll.",
         ),
         Misconception(
             "rolled, old mask",
@@ -706,8 +871,8 @@ them. Pads stand on the right.
         ),
     ),
     hints=(
-        "Which token is the one at place i in `words`, and has the model read it when it tells it?",
-        "The last place has nothing to tell, and the first word nobody tells.",
+        "Which token is at place i of `targets`, and has the model read it when it predicts it?",
+        "The last place has nothing to predict, and the first token nobody predicts.",
         "`logits[:, :-1]` against `tokens[:, 1:]`; the mask goes with the tokens.",
     ),
 )
@@ -801,6 +966,28 @@ def scores_at_one_place(q, k, cache, theta):
     return _scores_at(q, k, cache, theta, places, places)
 
 
+def scores_all_at_the_last_place(q, k, cache, theta):
+    places = np.full(len(q), len(cache) + len(q) - 1)
+    return _scores_at(q, k, cache, theta, places, places)
+
+
+def scores_width_for_length(q, k, cache, theta):
+    places = np.arange(len(q)) + cache.shape[1]
+    return _scores_at(q, k, cache, theta, places, places)
+
+
+def scores_of_neighbours(q, k, cache, theta):
+    angles = (np.arange(len(q)) + len(cache))[:, None] * theta
+
+    def turned(x):
+        a, b, result = x[:, ::2], x[:, 1::2], np.empty_like(x)
+        result[:, ::2] = a * np.cos(angles) - b * np.sin(angles)
+        result[:, 1::2] = b * np.cos(angles) + a * np.sin(angles)
+        return result
+
+    return turned(q) @ np.concatenate([cache, turned(k)]).T
+
+
 def scores_without_turns(q, k, cache, theta):
     return q @ np.concatenate([cache, k]).T
 
@@ -821,13 +1008,15 @@ CACHED_POSITIONS = Exercise(
     kind="repair",
     difficulty=3,
     importance=4,
-    minutes=8,
+    minutes=10,
     prompt="""
-With a cache, a model reads only its new words; the keys of the S old ones are kept as they are,
+With a cache, a model reads only its new tokens; the keys of the S old ones are kept as they are,
 turned by their places 0 … S − 1. This function gives the scores of L new tokens with all S + L, in
-the order of the text. While the prompt is read (S = 0) it gives what it should. Then the model
-writes word by word, and its text falls to pieces. Without a cache, the same model writes well.
-Repair it. (Scores are not scaled or masked here; the cache is not to be changed.)
+the order of the text. (Number i of a vector makes a point with number i + d/2, and is turned by its
+place times `theta[i]`.) While the prompt, the beginning that a text is given, is read (S = 0), all
+is as it should be. Then the model writes token by token, and its text falls to pieces. Without a
+cache, the same model writes well. Repair it. (Scores are not scaled or masked here; the cache is
+not to be changed.)
 """,
     solution=cached_scores,
     stub=cached_scores_broken,
@@ -866,6 +1055,24 @@ Repair it. (Scores are not scaled or masked here; the cache is not to be changed
             scores_at_one_place,
             "All your new tokens stand at place S. For a single new word that is right; several "
             "stand at S, S + 1, and so on.",
+        ),
+        Misconception(
+            "all at the last place",
+            scores_all_at_the_last_place,
+            "All your new tokens stand at place S + L − 1. Only the last of them does; the first "
+            "stands at S, and they go on one by one.",
+        ),
+        Misconception(
+            "width for length",
+            scores_width_for_length,
+            "Your first new token stands at place d: `cache.shape[1]` is the width of a key. The "
+            "number of old tokens is `cache.shape[0]`.",
+        ),
+        Misconception(
+            "neighbours paired",
+            scores_of_neighbours,
+            "You turn the numbers 2i and 2i + 1 as a point. The cached keys were turned by halves: "
+            "number i goes with number i + d/2.",
         ),
         Misconception(
             "not turned at all",
@@ -944,6 +1151,18 @@ def peek_one_word(q, k, v):
     return _attended(np.exp(np.where(back, _scaled(q, k), -np.inf)), v)
 
 
+def peek_still_masked(q, k, v):
+    return attention(q, k, v)
+
+
+def peek_without_softmax(q, k, v):
+    return _scaled(q, k) @ v
+
+
+def peek_scaled_by_length(q, k, v):
+    return _attended(np.exp(q @ k.T / np.sqrt(len(q))), v)
+
+
 def peek_masked_with_0(q, k, v):
     return _attended(np.exp(np.where(np.tri(len(q), dtype=bool), _scaled(q, k), 0.0)), v)
 
@@ -986,9 +1205,9 @@ PEEK = Exercise(
     minutes=4,
     prompt="""
 Here is one head of a causal language model. Take its **causal mask** away **and nothing else**: the
-scale stays, and so does the softmax over the keys. Trained so, with the right loss, a model tells
-every next word: it looks it up one place ahead. The loss falls to nearly 0 and means nothing, for
-whoever writes has no next word to look at.
+scale stays, and so does the softmax over the keys. Trained so, with the right loss, a model need no
+longer predict the next word: it can look it up one place ahead. Its loss falls below what is
+possible and means nothing, for whoever writes has no next word to look at.
 """,
     solution=peek,
     stub=attention,
@@ -1005,6 +1224,24 @@ whoever writes has no next word to look at.
             peek_one_word,
             "Your mask lets each token look one word ahead. That is enough to make the loss "
             "worthless, but the mask is still there.",
+        ),
+        Misconception(
+            "still masked",
+            peek_still_masked,
+            "The mask is still there: the outputs are those of the code as it was handed out, for "
+            "a great negative number in place of −∞ is the same mask.",
+        ),
+        Misconception(
+            "softmax dropped",
+            peek_without_softmax,
+            "The mask is gone, and with it the whole softmax: the scores themselves became the "
+            "weights.",
+        ),
+        Misconception(
+            "scaled by the length",
+            peek_scaled_by_length,
+            "The mask is gone, but you divide by the root of the number of tokens; the scale was "
+            "the root of the *width* d of a query.",
         ),
         Misconception(
             "masked with 0",
@@ -1057,269 +1294,15 @@ whoever writes has no next word to look at.
     ),
 )
 
-# --- test: a nucleus ------------------------------------------------------------------------------
-
-
-def top_p(probabilities, p):
-    """Keep the fewest of the likeliest words that together have at least the probability p.
-
-    probabilities: (V,) floats that sum to 1; p: above 0, at most 1 → (V,) floats that sum to 1
-    """
-    order = np.argsort(-probabilities)
-    before = np.cumsum(probabilities[order]) - probabilities[order]
-    nucleus = order[before < p]
-    kept = np.zeros_like(probabilities)
-    kept[nucleus] = probabilities[nucleus]
-    return kept / kept.sum()
-
-
-def test_top_p(top_p):
-    """Assert what a right `top_p` does, and nothing that a right one might not do.
-
-    top_p: a function of probabilities (V,) and p → (V,)
-    """
-    probabilities = np.array([0.0625, 0.5, 0.125, 0.25, 0.0625])
-    before = probabilities.copy()
-    result = top_p(probabilities, 0.6)
-    assert result.shape == (5,)
-    assert np.allclose(result, [0, 2 / 3, 0, 1 / 3, 0], atol=1e-6)
-    assert np.allclose(top_p(probabilities, 0.1), [0, 1, 0, 0, 0], atol=1e-6)
-    assert np.allclose(top_p(probabilities, 0.75), [0, 2 / 3, 0, 1 / 3, 0], atol=1e-6)
-    assert np.allclose(top_p(probabilities, 1.0), probabilities, atol=1e-6)
-    assert np.array_equal(probabilities, before)
-
-
-def _nucleus(probabilities, words):
-    kept = np.zeros_like(probabilities)
-    kept[words] = probabilities[words]
-    return kept / kept.sum()
-
-
-def _sums(probabilities):
-    order = np.argsort(-probabilities)
-    return order, np.cumsum(probabilities[order])
-
-
-def top_p_without_the_last(probabilities, p):
-    order, sums = _sums(probabilities)
-    return _nucleus(probabilities, order[sums <= p])
-
-
-def top_p_without_the_last_but_one(probabilities, p):
-    order, sums = _sums(probabilities)
-    return _nucleus(probabilities, order[: max((sums <= p).sum(), 1)])
-
-
-def top_p_one_too_many(probabilities, p):
-    order, sums = _sums(probabilities)
-    return _nucleus(probabilities, order[: (sums <= p).sum() + 1])
-
-
-def top_p_not_renewed(probabilities, p):
-    return np.where(top_p(probabilities, p) > 0, probabilities, 0)
-
-
-def top_p_by_threshold(probabilities, p):
-    return _nucleus(probabilities, probabilities >= probabilities.max() * (1 - p))
-
-
-def top_p_share_of_words(probabilities, p):
-    order, _ = _sums(probabilities)
-    return _nucleus(probabilities, order[: int(np.ceil(p * len(order)))])
-
-
-def top_p_two_words(probabilities, p):
-    order, _ = _sums(probabilities)
-    return _nucleus(probabilities, order if p == 1 else order[:2])
-
-
-def top_p_not_sorted(probabilities, p):
-    before = np.cumsum(probabilities) - probabilities
-    return _nucleus(probabilities, before < p)
-
-
-def top_p_in_sorted_order(probabilities, p):
-    return -np.sort(-top_p(probabilities, p))
-
-
-def top_p_of_the_rare(probabilities, p):
-    order = np.argsort(probabilities)
-    before = np.cumsum(probabilities[order]) - probabilities[order]
-    return _nucleus(probabilities, order[before < p])
-
-
-def top_p_evenly(probabilities, p):
-    kept = top_p(probabilities, p)
-    return (kept > 0) / (kept > 0).sum()
-
-
-def top_p_softmax(probabilities, p):
-    kept = np.where(top_p(probabilities, p) > 0, np.exp(probabilities), 0)
-    return kept / kept.sum()
-
-
-def top_p_in_place(probabilities, p):
-    probabilities[:] = top_p(probabilities, p)
-    return probabilities
-
-
-def top_p_keeps_all(probabilities, p):
-    return probabilities.copy()
-
-
-def top_p_from_below(probabilities, p):
-    order = np.argsort(probabilities)
-    cut = np.cumsum(probabilities[order]) <= 1 - p
-    cut[-1] = False
-    return _nucleus(probabilities, order[~cut])
-
-
-def top_p_in_float32(probabilities, p):
-    return top_p(probabilities.astype(np.float32), p)
-
-
-def top_p_last_of_equals(probabilities, p):
-    return top_p(probabilities[::-1], p)[::-1]
-
-
-TEST_TOP_P = Exercise(
-    name="test_top_p",
-    title="Write the test of a nucleus",
-    kind="test",
-    difficulty=3,
-    importance=3,
-    minutes=12,
-    prompt="""
-`top_p(probabilities, p)` takes the probabilities of all V words, floats (V,) that sum to 1, and
-`p`, above 0 and at most 1. A right one keeps the **fewest** of the likeliest words that together
-have **at least** the probability p, each at its place, in the same proportions, so that they sum to
-1 again; all other words have 0. It returns a **new** array; one word at least is always kept.
-
-Write a test of it. Sums like 0.5 + 0.25 are exact in floating point, 0.1 + 0.2 is not: where p is
-to be hit exactly, use halves, quarters and eighths, and leave room for rounding in the result (one
-right implementation computes in float32). Of equally likely words a right one may keep any.
-""",
-    solution=test_top_p,
-    subject=top_p,
-    misconceptions=(
-        Misconception(
-            "the word that reaches p is cut",
-            top_p_without_the_last,
-            "Your test accepts a function that cuts the word with which p is reached. If the first "
-            "word alone is above p, nothing is left, and the result is NaN.",
-        ),
-        Misconception(
-            "the word that reaches p is cut, but for the first",
-            top_p_without_the_last_but_one,
-            "Your test accepts a function that cuts the word with which p is reached (but never "
-            "the likeliest): with .5, .25, .25 and p = 0.6 two words are due.",
-        ),
-        Misconception(
-            "one too many at equality",
-            top_p_one_too_many,
-            "Your test accepts a function that takes one word more where p is reached exactly. "
-            "With .5, .25, .25 and p = .5 one word has *at least* p.",
-        ),
-        Misconception(
-            "does not sum to 1",
-            top_p_not_renewed,
-            "Your test accepts a function that sets the others to 0 and leaves it at that: what is "
-            "kept has to sum to 1 again.",
-        ),
-        Misconception(
-            "a threshold",
-            top_p_by_threshold,
-            "Your test accepts a function that keeps words by how likely they are beside the "
-            "likeliest (that is min-p), not by their sum.",
-        ),
-        Misconception(
-            "a share of the words",
-            top_p_share_of_words,
-            "Your test accepts a function that keeps the share p of the *words*, not of the "
-            "probability.",
-        ),
-        Misconception(
-            "two words always",
-            top_p_two_words,
-            "Your test accepts a function that keeps two words, whatever p is (that is top-k). Try "
-            "several p.",
-        ),
-        Misconception(
-            "not sorted",
-            top_p_not_sorted,
-            "Your test accepts a function that adds up the words in the order of the vocabulary: "
-            "do not give it probabilities that fall from the first to the last.",
-        ),
-        Misconception(
-            "in sorted order",
-            top_p_in_sorted_order,
-            "Your test accepts a function that returns the right numbers, sorted: then they are "
-            "other words'. Hold each place to its value.",
-        ),
-        Misconception(
-            "the least likely",
-            top_p_of_the_rare,
-            "Your test accepts a function that keeps the *least* likely words.",
-        ),
-        Misconception(
-            "evenly",
-            top_p_evenly,
-            "Your test accepts a function that makes all kept words equally likely. Hold the "
-            "values to their proportions.",
-        ),
-        Misconception(
-            "softmax of probabilities",
-            top_p_softmax,
-            "Your test accepts a function that takes a softmax of the kept probabilities; they are "
-            "only to be divided by their sum.",
-        ),
-        Misconception(
-            "argument overwritten",
-            top_p_in_place,
-            "Your test accepts a function that writes into its argument: keep a copy and compare "
-            "after the call.",
-        ),
-        Misconception(
-            "keeps everything",
-            top_p_keeps_all,
-            "Your test accepts a function that keeps every word.",
-        ),
-    ),
-    also_right=(
-        Misconception(
-            "from below",
-            top_p_from_below,
-            "one that adds up from the least likely and cuts what together has at most 1 − p. That "
-            "is the same nucleus, unless p is hit by a sum that is rounded.",
-        ),
-        Misconception(
-            "in float32",
-            top_p_in_float32,
-            "one that computes in float32, which rounds in the seventh digit. Allow 1e-6.",
-        ),
-        Misconception(
-            "the last of equals",
-            top_p_last_of_equals,
-            "one that keeps the last of equally likely words, where yours keeps the first. Do not "
-            "cut between equals.",
-        ),
-    ),
-    hints=(
-        "Take five words whose likeliest stands in the middle, as .0625, .5, .125, .25, .0625.",
-        "At p = 0.6 two of them are left: 2/3 and 1/3. And at p = 0.1, at 0.75, at 1?",
-        "Keep a copy of the argument, and compare afterwards.",
-    ),
-)
-
 # --- predict: what the first loss is --------------------------------------------------------------
 
 
 def measured_first_loss():
     """Computes the three losses of the prompt, in nats a token."""
-    told = np.array([0.5] + [0.5 / 16] * 16)
+    p = np.array([0.5] + [0.5 / 16] * 16)
     return {
         "uniform": float(-np.log(1 / 400)),
-        "after_words": float(-(told * np.log(told)).sum()),
+        "after_words": float(-(p * np.log(p)).sum()),
         "peeking": float(-np.log(1.0)),
     }
 
@@ -1330,7 +1313,7 @@ FIRST_LOSS = Exercise(
     kind="predict",
     difficulty=2,
     importance=5,
-    minutes=5,
+    minutes=6,
     prompt="""
 A vocabulary has 400 tokens. Losses are in **nats** a token (the natural logarithm); to 0.05 is near
 enough.
@@ -1340,8 +1323,8 @@ enough.
 * `after_words`: it has learned how frequent each token is, and nothing of their order. In its texts
   every second token, on average, is "a"; the other half is shared equally by 16 others; the rest of
   the vocabulary never occurs. What is its loss on such texts?
-* `peeking`: its causal mask is taken away, and it is trained until it is as good as it can be. To
-  what does its loss fall?
+* `peeking`: its causal mask is taken away, so that each place sees the whole text, and it is
+  trained with the same loss until it is as good as any model could be. To what does its loss fall?
 """,
     solution={"uniform": 5.99, "after_words": 2.08, "peeking": 0.0},
     measure=measured_first_loss,
@@ -1388,19 +1371,25 @@ enough.
             "17 alike",
             {"uniform": 5.99, "after_words": 2.83, "peeking": 0.0},
             "ln 17 would be the loss if all 17 tokens were equally frequent. One of them is half "
-            "of the text, which makes the text easier to tell.",
+            "of the text, which makes the text easier to predict.",
         ),
         Misconception(
             "16 alike",
             {"uniform": 5.99, "after_words": 2.77, "peeking": 0.0},
             "ln 16 says which of the 16 others it is. For half of the tokens that question does "
-            'not arise; but first it has to be told whether it is an "a".',
+            'not arise; but first it has to be found out whether it is an "a".',
         ),
         Misconception(
             "which half is for nothing",
             {"uniform": 5.99, "after_words": 1.39, "peeking": 0.0},
             '½ · ln 16 counts only which of the 16 it is. Whether the token is an "a" is not '
             "known either: that costs ln 2 every time.",
+        ),
+        Misconception(
+            "half not shared",
+            {"uniform": 5.99, "after_words": 1.73, "peeking": 0.0},
+            '½ · ln 2 for the "a" is right. But each of the 16 others has only a sixteenth of the '
+            "other half, 1/32: its −ln is ln 32, not ln 16.",
         ),
         Misconception(
             "only the frequent one",
@@ -1456,106 +1445,64 @@ enough.
     ),
 )
 
+# --- test: a nucleus ------------------------------------------------------------------------------
+
+
+def test_top_p(top_p):
+    """Assert what a right `top_p` does, and nothing that a right one might not do.
+
+    top_p: a function of probabilities (V,) and p → (V,)
+    """
+    probabilities = np.array([0.0625, 0.5, 0.125, 0.25, 0.0625])
+    before = probabilities.copy()
+    result = top_p(probabilities, 0.6)
+    assert result.shape == (5,)
+    assert np.allclose(result, [0, 2 / 3, 0, 1 / 3, 0], atol=1e-6)
+    assert np.allclose(top_p(probabilities, 0.1), [0, 1, 0, 0, 0], atol=1e-6)
+    assert np.allclose(top_p(probabilities, 0.75), [0, 2 / 3, 0, 1 / 3, 0], atol=1e-6)
+    assert np.allclose(top_p(probabilities, 1.0), probabilities, atol=1e-6)
+    assert np.array_equal(probabilities, before)
+
+
+TEST_TOP_P = Exercise(
+    name="test_top_p",
+    title="Write the test of a nucleus",
+    kind="test",
+    difficulty=3,
+    importance=3,
+    minutes=20,
+    prompt="""
+`top_p(probabilities, p)` takes the probabilities of all V words, floats (V,) that sum to 1, and
+`p`, above 0 and at most 1 (do not try p = 0). A right one keeps the **fewest** of the likeliest
+words that together have **at least** the probability p, each at its place, in the same
+proportions, so that they sum to
+1 again; all other words have 0. It returns a **new** array; one word at least is always kept.
+
+Write a test of it. Sums like 0.5 + 0.25 are exact in floating point, 0.1 + 0.2 is not: where p is
+to be hit exactly, use halves, quarters and eighths, and leave room for rounding in the result (one
+right implementation computes in float32). Of equally likely words a right one may keep any. An
+`assert` or two for each thing that a wrong one could do are enough; every right one has to pass.
+""",
+    solution=test_top_p,
+    subject=top_p,
+    misconceptions=WRONG,
+    also_right=ALSO_RIGHT,
+    hints=(
+        "Take five words whose likeliest stands in the middle, as .0625, .5, .125, .25, .0625.",
+        "At p = 0.6 two of them are left: 2/3 and 1/3. And at p = 0.1, at 0.75, at 1?",
+        "Keep a copy of the argument, and compare afterwards.",
+    ),
+)
+
 EXERCISES = (
     MERGE_STEP,
     SPLITS,
     MAY_ATTEND,
+    FIRST_LOSS,
     NEXT_TOKEN_LOSS,
+    TEST_TOP_P,
     CACHED_POSITIONS,
     PEEK,
-    TEST_TOP_P,
-    FIRST_LOSS,
 )
 
-QUIZ = (
-    Question(
-        prompt="One model pays 1.2 nats a token, another 2.0, with another tokenizer. Which knows "
-        "its language better?",
-        choices=(
-            "The first: its loss is lower",
-            "The second: its tokens are longer",
-            "That cannot be said from losses a token",
-        ),
-        correct=2,
-        why=(
-            "With short tokens every single one is easy; there are only more of them.",
-            "A greater loss may come of longer tokens, or of a worse model.",
-            "Compare what the same *text* costs: sum over its tokens, or divide by its bytes.",
-        ),
-    ),
-    Question(
-        prompt="Why can a causal model keep the keys and values of the words that it has read?",
-        choices=(
-            "Nobody looks ahead, so no later word changes what was made of an earlier one",
-            "Rotary positions do not depend on the place",
-            "The weights are no longer trained when it writes",
-        ),
-        correct=0,
-        why=(
-            "In BERT a new word would change the vectors of all words, and nothing could be kept.",
-            "They do: a key is turned by its place, once, and kept so.",
-            "True, and not enough: BERT's are not trained then, either.",
-        ),
-    ),
-    Question(
-        prompt="All places of a text move on by 100. What do rotary positions make of that?",
-        choices=(
-            "Other scores: every query and key is turned further",
-            "The same scores: both are turned by the same angle more",
-            "An error, unless the model has seen so long a text",
-        ),
-        correct=1,
-        why=(
-            "Each of the two is turned further, but by the same angle; their product stays.",
-            "A score depends on the two contents and on the *difference* of the places.",
-            "The angles can be computed for every place. *Distances* never seen are the trouble.",
-        ),
-    ),
-    Question(
-        prompt="A language model's loss falls to nearly 0 in a few hundred steps, on new texts as "
-        "well. What do you suspect first?",
-        choices=(
-            "Overfitting",
-            "Too high a learning rate",
-            "That the word to be told can be seen",
-        ),
-        correct=2,
-        why=(
-            "Overfitting shows as a gap: new texts would not be told so well.",
-            "That makes losses rise or waver, not vanish.",
-            "The mask is missing, or the words were not shifted against the logits. No honest "
-            "loss is below the text's own uncertainty.",
-        ),
-    ),
-    Question(
-        prompt="From lesson 07: with 128 pictures, a network that only guesses pays ln 255 in "
-        "NT-Xent. What is the like for a language model?",
-        choices=(
-            "ln of the number of tokens in the vocabulary",
-            "ln of the length of the text",
-            "ln of the number of texts in the batch",
-        ),
-        correct=0,
-        why=(
-            "Both are a choice among candidates: there 255 views, here V tokens.",
-            "The length says how many such choices there are, not among how many tokens.",
-            "The other texts of the batch are no candidates here.",
-        ),
-    ),
-    Question(
-        prompt="From lesson 09: MAE learns from the patches that it hides. What does a causal "
-        "model hide?",
-        choices=(
-            "15 % of the words",
-            "Nothing: it has no mask token",
-            "From each word, all that come after it",
-        ),
-        correct=2,
-        why=(
-            "That is BERT, which can look both ways and so learns from few of the words.",
-            "It has no mask token, for its mask is in the attention.",
-            "So every word but the first is told from what stands before it, and a text of L words "
-            "is L − 1 lessons at once.",
-        ),
-    ),
-)
+QUIZ = language_quiz.QUIZ

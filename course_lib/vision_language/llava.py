@@ -33,7 +33,8 @@ from course_lib.backbones import causal_lm, modified_resnet, vit
 from course_lib.blocks.batches import check_batch
 from course_lib.blocks.beam_search import Beams
 from course_lib.blocks.convert import load_reference
-from course_lib.blocks.decoding import Sampling, next_token_loss
+from course_lib.blocks.decoding import Sampling
+from course_lib.blocks.token_losses import next_token_loss
 from course_lib.vision_language import llava_names
 
 Side = Literal["left", "right"]  # of a row, where its pads stand

@@ -25,8 +25,9 @@ from torch.nn.functional import normalize
 
 from course_lib.backbones import text_encoder, vit
 from course_lib.backbones.text_encoder import TextEncoder
-from course_lib.backbones.text_head import Head, next_token_loss
+from course_lib.backbones.text_head import Head
 from course_lib.blocks.decoding import Beams, Sampling, decode
+from course_lib.blocks.token_losses import next_token_loss
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,10 @@ class Writer(nn.Module):
         prompt: int = 1,
     ) -> torch.Tensor:
         """→ the mean over words of −log p, smoothed; the first `prompt` tokens are given."""
-        uncounted = pads(tokens, self.marks.end)
-        uncounted[:, :prompt] = True
+        counts = ~pads(tokens, self.marks.end)
+        counts[:, :prompt] = False
         logits = _precise(self(tokens, context, context_is_pad))
-        return next_token_loss(logits, tokens, uncounted, smoothing)
+        return next_token_loss(logits, tokens, counts, smoothing)
 
     def log_probability(
         self,

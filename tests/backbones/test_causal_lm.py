@@ -18,7 +18,8 @@ from course_lib.backbones.causal_lm import (
     from_reference,
 )
 from course_lib.blocks.beam_search import Beams, beam_search
-from course_lib.blocks.decoding import Sampling, next_token_loss
+from course_lib.blocks.decoding import Sampling
+from course_lib.blocks.token_losses import next_token_loss
 
 V = 37
 SMALL = Config(V, 24, 2, 4, 2, 28, rope_base=500.0, qkv_bias=True)

@@ -25,7 +25,8 @@ from course_lib.backbones.text_encoder import (
     TextEncoder,
     from_reference,
 )
-from course_lib.backbones.text_head import Head, masked_lm_loss, next_token_loss
+from course_lib.backbones.text_head import Head
+from course_lib.blocks.token_losses import masked_lm_loss, next_token_loss
 
 # No two numbers alike.
 SMALL = Config(23, 9, dim=12, depth=2, heads=3, mlp_width=20, cross_width=10, norm_eps=1e-3)
@@ -181,50 +182,6 @@ def test_outputs_and_maps_are_those_of_the_slow_oracle(causal: bool, looking: bo
                 assert not row[:, CONTEXT_PADS[b]].any()
 
 
-def slow_loss(logits, labels, counted, smoothing=0.0) -> float:
-    errors = []
-    for row, label, counts in zip(logits, labels, counted, strict=True):
-        if counts:
-            whole = sum(math.exp(v) for v in row)
-            wanted = [smoothing / V + (1 - smoothing) * (v == label) for v in range(V)]
-            errors.append(-sum(w * math.log(math.exp(v) / whole)
-                               for w, v in zip(wanted, row, strict=True)))  # fmt: skip
-    return sum(errors) / len(errors)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
-def test_losses_are_those_of_the_slow_oracle(smoothing: float) -> None:
-    logits, tokens, chosen = numbers(B, L, V), texts(), torch.rand(B, L) < 0.4
-    chosen[0, :2] = torch.tensor([True, False])
-    flat = lambda x: x.flatten(0, 1).tolist()  # noqa: E731
-    labels = torch.where(chosen, tokens, -100)
-    expected = slow_loss(flat(logits), flat(tokens), flat(chosen))
-    assert masked_lm_loss(logits, labels, chosen).item() == pytest.approx(expected, rel=1e-12)
-    pairs = [(b, t) for b in range(B) for t in range(L - 1)]
-    told = [logits[b, t].tolist() for b, t in pairs]
-    words = [int(tokens[b, t + 1]) for b, t in pairs]
-    for pads in (PADS, None):
-        counted = [pads is None or not pads[b, t + 1] for b, t in pairs]
-        expected = slow_loss(told, words, counted, smoothing)
-        found = next_token_loss(logits, tokens, pads, smoothing)
-        assert found.item() == pytest.approx(expected, rel=1e-12)
-
-
-def test_losses_by_hand() -> None:
-    # Odds 1 : 1 : 2 of three words: ¼, ¼, ½. Then even odds: ⅓ each.
-    logits = torch.tensor([[[0, 0, math.log(2)], [1.0, 1, 1], [9.0, 0, 0]]])
-    words = torch.tensor([[0, 2, 1]])
-    both = torch.tensor([[True, True, False]])
-    assert masked_lm_loss(logits, words, both).item() == pytest.approx(math.log(4 * 3) / 2)
-    # The first place tells word 2 (½), the second word 1 (⅓); the last tells nothing.
-    assert next_token_loss(logits, words).item() == pytest.approx(math.log(2 * 3) / 2)
-    last = torch.tensor([[False, False, True]])
-    assert next_token_loss(logits, words, last).item() == pytest.approx(math.log(2))
-    # ε = 0.3: 0.7 · log 2 and 0.1 of each of log 4, log 4, log 2.
-    smooth = 0.7 * math.log(2) + 0.1 * (math.log(4) + math.log(4) + math.log(2))
-    assert next_token_loss(logits, words, last, 0.3).item() == pytest.approx(smooth)
-
-
 # ------------------------------------------------------------------------------------- invariants
 
 
@@ -242,7 +199,7 @@ def test_a_pad_never_changes_another_token(causal: bool) -> None:
         assert not torch.equal(x[pads], y[pads])
         if pads is PADS:  # a pad in front is the one that tells a text's first word
             losses = [
-                next_token_loss(head(out, model.words.weight), words, pads)
+                next_token_loss(head(out, model.words.weight), words, ~pads)
                 for out, words in ((x, tokens), (y, other))
             ]
             assert torch.equal(*losses)
@@ -329,7 +286,7 @@ def test_one_text_is_the_same_alone_and_in_a_batch() -> None:
 def test_every_parameter_learns() -> None:
     model, head = made(), perturbed(Head(SMALL))
     x = model(texts(), PADS, numbers(B, N, 10), CONTEXT_PADS, True, kinds())
-    next_token_loss(head(x, model.words.weight), texts(), PADS).backward()
+    next_token_loss(head(x, model.words.weight), texts(), ~PADS).backward()
     for name, parameter in (*model.named_parameters(), *head.named_parameters()):
         # The same shift of all keys changes no attention.
         if not name.endswith("key.bias"):
@@ -461,7 +418,7 @@ def test_it_learns_to_name_pictures_and_hidden_words_by_heart() -> None:
     optimiser = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=1e-2)
     for _ in range(60):
         x = model(tokens, pads, pictures, causal=True)
-        caption = next_token_loss(head(x, model.words.weight), tokens, pads)
+        caption = next_token_loss(head(x, model.words.weight), tokens, ~pads)
         x = model(tokens.masked_fill(chosen, 29), pads)
         hidden = masked_lm_loss(head(x, model.words.weight), tokens, chosen)
         optimiser.zero_grad()
@@ -565,7 +522,7 @@ def test_equals_bert_as_a_writer(looking: bool) -> None:
     x = ours(tokens, PADS, context, CONTEXT_PADS if looking else None, True)
     logits = head(x, ours.words.weight)
     assert close(logits, found.logits)
-    loss = next_token_loss(logits, tokens, PADS)
+    loss = next_token_loss(logits, tokens, ~PADS)
     assert torch.allclose(loss, found.loss.double(), rtol=1e-5)  # theirs is made in float32
     loss.backward()
     # In float64: the same mean, by the reference's logits.
@@ -614,7 +571,7 @@ def test_equals_blips_writer_and_its_smoothed_loss(smoothing: float) -> None:
         labels=tokens.masked_fill(PADS, -100),
     )  # fmt: skip
     logits = head(ours(tokens, PADS, context, causal=True), ours.words.weight)
-    loss = next_token_loss(logits, tokens, PADS, smoothing)
+    loss = next_token_loss(logits, tokens, ~PADS, smoothing)
     assert close(logits, found.logits)
     assert close(loss, found.loss)
     loss.backward()
@@ -752,24 +709,3 @@ def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
     first = model.new_cache(context)
     with pytest.raises(ValueError, match="for 2 texts, but 1 were given"):
         model(tokens[:1], causal=True, cache=first)
-
-
-def test_losses_refuse_what_does_not_fit() -> None:
-    logits, tokens, none = numbers(B, L, V), texts(), torch.zeros(B, L, dtype=torch.bool)
-    for call, sentence in (
-        (lambda: masked_lm_loss(logits, tokens, none), "at least one token must count, but none"),
-        (lambda: masked_lm_loss(logits, tokens - 100, ~none), "must be 0 to 22, but -99 to -7"),
-        (lambda: masked_lm_loss(logits, tokens + 9, ~none), "must be 0 to 22, but 1"),
-        (lambda: masked_lm_loss(logits[0], tokens, ~none), r"\(B, L, V\).* but have \(7, 23\)"),
-        (lambda: masked_lm_loss(logits, tokens[:, 1:], ~none), r"\(2, 6\) and \(2, 7\)"),
-        (lambda: masked_lm_loss(logits, tokens, none[:1]), r"\(2, 7\) and \(1, 7\)"),
-        (lambda: masked_lm_loss(logits, tokens, tokens), "they are torch.int64 and torch.int64"),
-        (lambda: masked_lm_loss(logits, tokens.int(), ~none), "but they are torch.int32"),
-        (lambda: next_token_loss(logits, tokens, ~none), "at least one token must count"),
-        (lambda: next_token_loss(logits[:, :1], tokens[:, :1]), "at least one token must count"),
-        (lambda: next_token_loss(logits, tokens, None, -0.1), "must be 0 to 1, but it is -0.1"),
-        (lambda: next_token_loss(logits, tokens, None, 1.1), "must be 0 to 1, but it is 1.1"),
-        (lambda: next_token_loss(logits[:1], tokens), r"have \(1, 6, 23\), \(2, 6\)"),
-    ):  # fmt: skip
-        with pytest.raises(ValueError, match=sentence):
-            call()

@@ -7,7 +7,7 @@ import torch
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from course_lib.blocks.beam_search import Beams, beam_search
-from course_lib.blocks.decoding import Sampling, decode, draw, next_token_loss, probabilities
+from course_lib.blocks.decoding import Sampling, decode, draw, probabilities
 
 V, END = 11, 3
 
@@ -218,32 +218,6 @@ def test_rows_do_not_know_each_other() -> None:
 # ------------------------------------------------------------------------------------------- loss
 
 
-def test_loss_is_that_of_the_slow_oracle() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(3, 5, V, generator=generator, dtype=torch.float64)
-    tokens = torch.randint(V, (3, 5), generator=generator)
-    counts = torch.rand(3, 5, generator=generator) < 0.6
-    terms = []
-    for b in range(3):
-        for i in range(1, 5):
-            if counts[b, i]:
-                weights = [math.exp(x) for x in logits[b, i - 1].tolist()]
-                terms.append(-math.log(weights[tokens[b, i]] / sum(weights)))
-    found = next_token_loss(logits, tokens, counts)
-    assert found.item() == pytest.approx(sum(terms) / len(terms), rel=1e-12)
-    other = counts.clone()
-    other[:, 0] = ~other[:, 0]  # nobody tells the first word
-    assert torch.equal(next_token_loss(logits, tokens, other), found)
-
-
-def test_loss_by_hand() -> None:
-    # Even odds among 4 words, then 3 : 1 for the right one of two that are possible.
-    logits = torch.tensor([[[0.0, 0, 0, 0], [math.log(3), 0, -99, -99], [9.0, 9, 9, 9]]])
-    tokens, counts = torch.tensor([[2, 1, 0]]), torch.ones(1, 3, dtype=torch.bool)
-    expected = (math.log(4) - math.log(3 / 4)) / 2
-    assert next_token_loss(logits, tokens, counts).item() == pytest.approx(expected, rel=1e-6)
-
-
 # -------------------------------------------------------------------------------------- bad input
 
 
@@ -268,10 +242,3 @@ def test_input_that_does_not_fit_is_refused() -> None:
         decode(toy.first(), toy.step, 0)
     with pytest.raises(ValueError, match="6 beams need a vocabulary of at least 12 words, but it"):
         decode(toy.first(), toy.step, 3, END, Beams(6))
-    logits, tokens = torch.zeros(2, 4, V), torch.zeros(2, 4, dtype=torch.long)
-    counts = torch.ones(2, 4, dtype=torch.bool)
-    with pytest.raises(ValueError, match=r"but \(2, 4, 11\), \(2, 3\) and \(2, 4\) were given"):
-        next_token_loss(logits, tokens[:, 1:], counts)
-    for wrong in (counts.long(), torch.arange(4).expand(2, 4) == 0):
-        with pytest.raises(ValueError, match="must be bool and somewhere True behind place 0"):
-            next_token_loss(logits, tokens, wrong)

@@ -664,10 +664,14 @@ def test_an_always_equal_answer_is_no_plain_data():
         ([1.0, None], [1.0, 2.0], "item 2 of 2: is None"),
         ({"a": 1}, {"a": 2}, "'a': the value differs; 2 expected, 1 got"),
         (np.array([1, np.nan, np.inf]), np.ones(3), "NaN or infinity in 2 of 3 places"),
-        ([1.0, 1.0], np.ones(2), "an array of shape (2,) expected, a list of 2 got"),
+        (
+            [[1.0], [1.0]],
+            np.ones((2, 1)),
+            "an array of shape (2, 1) expected, a list of 2 got: wrap it in `np.array`",
+        ),
         (None, 1.0, "a number expected, None (is `return` missing?) got"),
         (True, 1, "a number expected, True or False got"),
-        ([1, 2], [1, 2, 3], "a list of 3 expected, a list of 2 got"),
+        ([1, 2], [1, 2, 3], "a list or tuple of 3 expected, a list of 2 got"),
         ({"a": 1}, {"a": 1, "b": 2}, "a dictionary with ['a', 'b'] expected, ['a'] got"),
         ([1, [2, 4]], [1, [2, 3]], "item 2 of 2: item 2 of 2: the value differs; 3"),
         (100_001, 100_000, "the value differs; 100000 expected, 100001 got"),
@@ -706,6 +710,17 @@ def test_differences_are_named(got, expected, said):
 )
 def test_what_counts_as_the_same(got, expected):
     assert close(got, expected) == RIGHT
+
+
+@pytest.mark.parametrize("got", [[1.0], [[1.0], [1.0, 1.0]], "text"])
+def test_a_list_of_another_shape_is_not_told_to_become_an_array(got):
+    assert "np.array" not in str(close(got, np.ones(2)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_whole_numbers_against_infinity_are_wrong_without_a_warning():
+    verdict = close(np.array([1, 0]), np.array([0.0, -np.inf]))
+    assert str(verdict).startswith("2 of 2 values differ; most at [1]")
 
 
 def test_a_comparison_that_raises_means_wrong_not_a_crash():
