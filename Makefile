@@ -70,6 +70,7 @@ checkpoints: $(READY)
 	$(BIN)/python data/checkpoints/vit_simclr.py
 	$(BIN)/python data/checkpoints/vit_dino.py
 	$(BIN)/python data/checkpoints/vit_mae.py
+	$(BIN)/python data/checkpoints/clip_scenes.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

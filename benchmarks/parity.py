@@ -25,7 +25,7 @@ from course_lib.blocks.positions import resize, sincos_2d
 from course_lib.blocks.transformer import Block
 from course_lib.data import recipes, views
 from course_lib.selfsup import dino, mae, simclr
-from course_lib.vision_language import clip
+from course_lib.vision_language import blip, clip, llava
 
 LIMIT = 1e-4  # greatest difference / greatest value that rounding alone may make in a deep network
 Case = Callable[[torch.device], Mapping[str, torch.Tensor]]
@@ -151,6 +151,23 @@ class _MaskedLoss(mae.MAE):
         return self.loss(images, hidden.to(images.device))
 
 
+class _Told(blip.BLIP):
+    """BLIP's loss of words about pictures."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = torch.arange(1, 4 * len(images) + 1, device=images.device).view(-1, 4)
+        return self.tell(self.matcher.vision.tokens(images), tokens)
+
+
+class _Shown(llava.LLaVA):
+    """LLaVA's logits of texts with a picture at their second place."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = torch.arange(1, 4 * len(images) + 1, device=images.device).view(-1, 4)
+        tokens[:, 1] = self.config.image_token
+        return super().forward(images, tokens)
+
+
 QKV = [(2, 3, 17, 8), (2, 3, 17, 8), (2, 3, 17, 8)]
 FULL = Config(image_size=32, patch_size=8, dim=48, depth=3, heads=3, registers=2, layer_scale=0.1)
 CASES: dict[str, Case] = {
@@ -175,6 +192,8 @@ CASES: dict[str, Case] = {
     "MAE with its loss": module_case(lambda: _MaskedLoss(mae.TINY), 4, 3, 64, 64),
     "CLIP's loss": function_case(lambda a, b: clip.clip_loss(a, b, 10.0), (6, 16), (6, 16)),
     "CLIP, image tower": module_case(lambda: clip.CLIP(clip.TINY), 4, 3, 64, 64),
+    "BLIP, its loss of words": module_case(lambda: _Told(blip.TINY), 4, 3, 64, 64),
+    "LLaVA": module_case(lambda: _Shown(llava.TINY), 4, 3, 64, 64),
     # In training, many batch norms in a row multiply any rounding a thousandfold.
     "ResNet-18": module_case(lambda: ResNet(RESNET18), 4, 3, 64, 64, train=False),
     "ResNet-50": module_case(lambda: ResNet(RESNET50), 4, 3, 64, 64, train=False),

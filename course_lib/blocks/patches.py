@@ -59,6 +59,8 @@ class PatchEmbed(nn.Module):
         if not deviation > 0:
             raise ValueError(f"the deviation of pixels must be above 0, but it is {deviation}")
         weight, bias = self.projection.weight, self.projection.bias
+        if bias is None:
+            raise ValueError("a mean is taken off by the bias, but these patches have none")
         weight.div_(deviation)
         bias.sub_(mean * weight.sum(dim=(1, 2, 3)))
 

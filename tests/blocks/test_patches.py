@@ -77,6 +77,11 @@ def test_what_is_expected_is_as_if_the_pixels_were_normalised() -> None:
     torch.testing.assert_close(grey[0, 0], wanted.new_tensor(embed_bias(embed)), atol=1e-12, rtol=0)
     with pytest.raises(ValueError, match="deviation of pixels must be above 0, but it is 0"):
         embed.expect(0.5, 0)
+    before = embed.projection.weight.clone()
+    embed.projection.bias = None
+    with pytest.raises(ValueError, match="a mean is taken off by the bias, but these patches"):
+        embed.expect(0.5, 0.2)
+    assert torch.equal(embed.projection.weight, before)
 
 
 def embed_bias(embed: PatchEmbed) -> list[float]:
