@@ -78,8 +78,8 @@ def one_word(
 ) -> Callable[[torch.Tensor, Turns, torch.Tensor | None, Cache], torch.Tensor]:
     """A block → the same for one more word a row, x (B, D), with a cache, and without gradients.
 
-    For a single word the calls of modules cost more than all sums: here they are one function of
-    plain tensors, twice as fast in a small network (`python -m benchmarks.generation`).
+    In a small network a single word's sums cost no more than the calls of the modules that they
+    are in: here they are one function of plain tensors (`python -m benchmarks.generation`).
     """
     attention, mlp, shape, eps = (
         block.attention,

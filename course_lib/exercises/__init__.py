@@ -30,4 +30,7 @@ The exercises, one lesson a file:
     language_nucleus  its implementations of top-p, right and wrong
     language_quiz  its questions
     clip      11_clip
+    blip      12_blip
+    blip_quiz  its questions
+    llava     13_llava
 """

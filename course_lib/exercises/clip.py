@@ -6,6 +6,8 @@ length in common; what ties them is the row in which both stand, and one diagona
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from course_lib.exercises.engine import Exercise, Misconception
@@ -149,12 +151,27 @@ def clip_sum(image, text, log_scale):
     return len(image) * clip_loss(image, text, log_scale)
 
 
-def clip_sum_of_everything(image, text, log_scale):
-    return 2 * len(image) * clip_loss(image, text, log_scale)
-
-
 def clip_sign_lost(image, text, log_scale):
     return -clip_loss(image, text, log_scale)
+
+
+def clip_of_sums(image, text, log_scale):
+    e = np.exp(np.exp(log_scale) * _rows(image) @ _rows(text).T)
+    return (e.sum(axis=1).mean() + e.sum(axis=0).mean()) / 2 - np.log(np.diag(e)).mean()
+
+
+def clip_of_shares(image, text, log_scale):
+    e = np.exp(np.exp(log_scale) * _rows(image) @ _rows(text).T)
+    return (np.diag(e) / e.sum(axis=1) + np.diag(e) / e.sum(axis=0)).mean() / 2
+
+
+def clip_of_one_length(image, text, log_scale):
+    return clip_not_normalised(*(x / np.linalg.norm(x) for x in (image, text)), log_scale)
+
+
+def clip_of_squared_lengths(image, text, log_scale):
+    image, text = (x / (x**2).sum(axis=1, keepdims=True) for x in (image, text))
+    return clip_not_normalised(image, text, log_scale)
 
 
 CLIP_LOSS = Exercise(
@@ -293,7 +310,7 @@ By hand: N = 2, `log_scale` 0, both pictures [1, 0], the texts [1, 0] and [0, 1]
         ),
         Misconception(
             "everything summed",
-            clip_sum_of_everything,
+            lambda image, **rest: 2 * len(image) * clip_loss(image, **rest),
             "You add up all 2N terms: divide by their number.",
         ),
         Misconception(
@@ -301,6 +318,53 @@ By hand: N = 2, `log_scale` 0, both pictures [1, 0], the texts [1, 0] and [0, 1]
             clip_sign_lost,
             "Your loss is negative: a share is below 1, so its logarithm is below 0, and the minus "
             "in front of it is missing.",
+        ),
+        Misconception(
+            "logarithm of the sum forgotten",
+            clip_of_sums,
+            "You subtract the partner's logit from the sum of the exponentials. Their *logarithm* "
+            "is to stand there: −log(e^own / Σ e^ℓ) is log Σ e^ℓ − own.",
+        ),
+        Misconception(
+            "shares without a logarithm",
+            lambda **case: -clip_of_shares(**case),
+            "You average the shares, with a minus but without their logarithm. Each term is −log "
+            "of a share, from 0 up.",
+        ),
+        Misconception(
+            "mean share",
+            clip_of_shares,
+            "You return the mean share of the partners, a number from 0 to 1 that is to *rise*. "
+            "The loss takes −log of each share first.",
+        ),
+        Misconception(
+            "scale outside",
+            lambda image, text, log_scale: np.exp(log_scale) * clip_loss(image, text, 0.0),
+            "You multiply the finished loss by the scale. It belongs to the cosines, inside the "
+            "exponentials: there it makes the softmax sharp, outside it only makes numbers larger.",
+        ),
+        Misconception(
+            "one length for all rows",
+            clip_of_one_length,
+            "You divide all rows by one number, the length of the whole matrix: without `axis`, "
+            "`norm` knows no rows. Each row has its own length: `axis=1, keepdims=True`.",
+        ),
+        Misconception(
+            "divided by the square of the length",
+            clip_of_squared_lengths,
+            "You divide each row by its sum of squares; its length is the root of that.",
+        ),
+        Misconception(
+            "half of one direction, pictures",
+            lambda **case: clip_of_images_only(**case) / 2,
+            "Your value is half of what the pictures pay. The `/ 2` is there, but the texts' "
+            "direction, down the columns, is missing from the sum.",
+        ),
+        Misconception(
+            "half of one direction, texts",
+            lambda **case: clip_of_texts_only(**case) / 2,
+            "Your value is half of what the texts pay. The `/ 2` is there, but the pictures' "
+            "direction, along the rows, is missing from the sum.",
         ),
     ),
     hints=(
@@ -314,74 +378,130 @@ By hand: N = 2, `log_scale` 0, both pictures [1, 0], the texts [1, 0] and [0, 1]
 
 # --- predict: the first loss ----------------------------------------------------------------------
 
+FIRST = {"guessing": 3.466, "scale": 14.286, "perfect": 2.518}
+FIRST_SLIPS = {  # (name, value, sentence) of one field
+    "guessing": (
+        (
+            "strangers only",
+            3.434,
+            "3.43 is the logarithm of 31, the number of strangers. A picture's own text is a "
+            "candidate too, or it could not be found: 32 in all.",
+        ),
+        (
+            "as in SimCLR",
+            4.143,
+            "4.14 is the logarithm of 63, as in SimCLR, where a view chooses among all other "
+            "views. Here a picture chooses among the 32 texts, and no picture is a candidate.",
+        ),
+        (
+            "both directions added",
+            6.931,
+            "6.93 is twice ln 32: the loss is the mean of both directions, not their sum.",
+        ),
+        ("bits", 5.0, "5 is the number of bits; the loss takes the natural logarithm."),
+        (
+            "probability of guessing",
+            0.031,
+            "1/32 is the probability of guessing right. The loss is −ln of it.",
+        ),
+    ),
+    "scale": (
+        (
+            "the temperature itself",
+            0.07,
+            "0.07 is the temperature, by which one divides. One multiplies by its inverse.",
+        ),
+        (
+            "the logarithm of the scale",
+            2.659,
+            "2.66 is the number that the network keeps and learns, the *logarithm* of the scale; "
+            "the cosines are multiplied by its exponential.",
+        ),
+        (
+            "exponential of the temperature",
+            1.073,
+            "1.07 is exp(0.07). The exponential undoes the logarithm of the *scale*, which the "
+            "network keeps; τ is no logarithm, but the scale's inverse.",
+        ),
+    ),
+    "perfect": (
+        (
+            "perfect is free",
+            0.0,
+            "It would be nearly 0 with the scale 14.3. With the scale 1, the partner has e¹ = 2.72 "
+            "against 31 strangers with e⁰ = 1 each: softmax still gives it only 8 %.",
+        ),
+        (
+            "partner left out of the sum",
+            2.434,
+            "2.43 is ln 31 − 1: the partner's own e¹ is missing from the sum.",
+        ),
+        (
+            "partner counted as a stranger",
+            2.466,
+            "2.47 is ln 32 − 1: in your sum the partner has e⁰ like everybody else, but its cosine "
+            "is 1.",
+        ),
+        (
+            "one stranger too many",
+            2.547,
+            "2.55 is ln(1 + 32/e): beside the partner there are only 31 strangers.",
+        ),
+        (
+            "probability of the partner",
+            0.081,
+            "0.08 is the partner's share, e / (e + 31). The loss is −ln of it.",
+        ),
+    ),
+}
+
+
+def each_field_named(right, slips):
+    """Every choice of at most one slip a field, as one misconception; those with most come first.
+
+    An answer is told the first that is a part of it: so every slip in it is named at once.
+    """
+    found = []
+    for chosen in product(*([None, *slips[field]] for field in right)):
+        made = {field: slip for field, slip in zip(right, chosen, strict=True) if slip}
+        if made:
+            name = ", ".join(slip[0] for slip in made.values())
+            answer = right | {field: slip[1] for field, slip in made.items()}
+            said = " ".join(f"`{field}`: {slip[2]}" for field, slip in made.items())
+            found.append((-len(made), Misconception(name, answer, said)))
+    return tuple(misconception for _, misconception in sorted(found, key=lambda pair: pair[0]))
+
+
 FIRST_LOSS = Exercise(
     name="first_loss",
     title="What must the first loss be, and how low can it fall?",
     kind="predict",
     difficulty=2,
     importance=5,
-    minutes=5,
+    minutes=6,
     prompt="""
-A batch of N = 32 pictures and their captions, no two of them alike. To two decimals:
+A batch of N = 32 pictures and their captions, no two of them alike. To two decimals (0.01 more or
+less is accepted):
 
 * `guessing`: the loss of a network to which every text fits every picture equally well.
 * `scale`: CLIP begins with the temperature τ = 0.07. What are the cosines **multiplied** by?
 * `perfect`: now a perfect network, cosine 1 for partners and 0 for all strangers, but with the
   scale held at 1. What is its loss?
 """,
-    solution={"guessing": 3.466, "scale": 14.286, "perfect": 2.518},
-    rtol=3e-3,
-    atol=2e-3,
+    solution=FIRST,
+    rtol=0.0,
+    atol=0.01,
     misconceptions=(
         Misconception(
-            "strangers only",
-            {"guessing": 3.434, "scale": 14.286, "perfect": 2.518},
-            "3.43 is the logarithm of 31, the number of strangers. A picture's own text is a "
-            "candidate too, or it could not be found: 32 in all.",
+            "of 64 pairs",
+            FIRST | {"guessing": 4.159, "perfect": 3.185},
+            "4.16 and 3.19 are the losses among 64 pairs. Here N is 32.",
         ),
+        *each_field_named(FIRST, FIRST_SLIPS),
         Misconception(
-            "as in SimCLR",
-            {"guessing": 4.143, "scale": 14.286, "perfect": 2.518},
-            "4.14 is the logarithm of 63, as in SimCLR, where a view chooses among all other "
-            "views. Here a picture chooses among the 32 texts, and no picture is a candidate.",
-        ),
-        Misconception(
-            "both directions added",
-            {"guessing": 6.931, "scale": 14.286, "perfect": 2.518},
-            "6.93 is twice ln 32: the loss is the mean of both directions, not their sum.",
-        ),
-        Misconception(
-            "bits",
-            {"guessing": 5.0, "scale": 14.286, "perfect": 2.518},
-            "5 is the number of bits; the loss takes the natural logarithm.",
-        ),
-        Misconception(
-            "the temperature itself",
-            {"guessing": 3.466, "scale": 0.07, "perfect": 2.518},
-            "0.07 is the temperature, by which one divides. One multiplies by its inverse.",
-        ),
-        Misconception(
-            "the logarithm of the scale",
-            {"guessing": 3.466, "scale": 2.659, "perfect": 2.518},
-            "2.66 is the number that the network keeps and learns, the *logarithm* of the scale; "
-            "the cosines are multiplied by its exponential.",
-        ),
-        Misconception(
-            "perfect is free",
-            {"guessing": 3.466, "scale": 14.286, "perfect": 0.0},
-            "It would be nearly 0 with the scale 14.3. With the scale 1, the partner has e¹ = 2.72 "
-            "against 31 strangers with e⁰ = 1 each: softmax still gives it only 8 %.",
-        ),
-        Misconception(
-            "partner left out of the sum",
-            {"guessing": 3.466, "scale": 14.286, "perfect": 2.434},
-            "2.43 is ln 31 − 1: the partner's own e¹ is missing from the sum.",
-        ),
-        Misconception(
-            "partner counted as a stranger",
-            {"guessing": 3.466, "scale": 14.286, "perfect": 2.466},
-            "2.47 is ln 32 − 1: in your sum the partner has e⁰ like everybody else, but its cosine "
-            "is 1.",
+            "scale to one decimal",
+            FIRST | {"scale": 14.3},
+            "`scale`: 14.3 is right to one decimal; two are asked for.",
         ),
     ),
     hints=(
@@ -435,14 +555,6 @@ def _at(states, place):
     return states[np.arange(len(states)), place]
 
 
-def text_at_the_last_place(states, tokens, end):
-    return states[:, -1]
-
-
-def text_at_the_first_place(states, tokens, end):
-    return states[:, 0]
-
-
 def text_at_the_last_end(states, tokens, end):
     return _at(states, tokens.shape[1] - 1 - (tokens == end)[:, ::-1].argmax(axis=1))
 
@@ -461,10 +573,6 @@ def text_by_counting_pads(states, tokens, end):
 
 def text_before_the_first_zero(states, tokens, end):
     return _at(states, (tokens == 0).argmax(axis=1) - 1)
-
-
-def text_mean(states, tokens, end):
-    return states.mean(axis=1)
 
 
 def text_mean_to_the_end(states, tokens, end):
@@ -500,15 +608,16 @@ the id of a word, too (in CLIP's own vocabulary it is that of "!").
     misconceptions=(
         Misconception(
             "last place",
-            text_at_the_last_place,
+            lambda states, tokens, end: states[:, -1],
             "You take the last place, which is right only for the longest text: behind the end "
             "stand pads.",
         ),
         Misconception(
             "first place",
-            text_at_the_first_place,
-            "You take the first place, as one takes a class token. Attention is causal here: the "
-            "start token has seen nothing of the text.",
+            lambda states, tokens, end: states[:, 0],
+            "You read the first place. `argmin` ends there: of True and False it finds the first "
+            "*False*, and the start token is one; `argmax` finds the first True. If you meant it, "
+            "as one takes a class token: attention is causal, the start token has seen nothing.",
         ),
         Misconception(
             "last end token",
@@ -521,6 +630,19 @@ the id of a word, too (in CLIP's own vocabulary it is that of "!").
             text_before_the_end,
             "You take the place before the end, the last word. The network was trained to collect "
             "the text at the end token.",
+        ),
+        Misconception(
+            "one after the end",
+            lambda states, tokens, end: _at(states, (tokens == end).argmax(axis=1) + 1),
+            "You take the place *behind* the end, a pad. `argmax` counts from 0, as indices do: "
+            "nothing is to be added.",
+        ),
+        Misconception(
+            "every end token",
+            lambda states, tokens, end: _at(states, np.where(tokens == end)[1]),
+            "Where pads are end tokens, too, a row holds several, and you collect the places of "
+            "all of them (`np.where` and `np.nonzero` do): more places than rows. Take the first "
+            "of each row.",
         ),
         Misconception(
             "at least the end's id",
@@ -542,7 +664,7 @@ the id of a word, too (in CLIP's own vocabulary it is that of "!").
         ),
         Misconception(
             "mean over all places",
-            text_mean,
+            lambda states, tokens, end: states.mean(axis=1),
             "You take the mean over all places, pads included; the state at one place is asked "
             "for.",
         ),
@@ -560,8 +682,9 @@ the id of a word, too (in CLIP's own vocabulary it is that of "!").
     ),
     hints=(
         "Which id does `tokens.argmax(axis=1)` find in a text that holds a new word?",
-        "`tokens == end` is True where an end token stands.",
-        "`argmax` of True and False gives the place of the *first* True.",
+        "`tokens == end` is True where an end token stands. A row may hold several, so `np.where` "
+        "may give more places than there are rows.",
+        "`argmax(axis=1)` of True and False gives the place of the *first* True of each row.",
     ),
 )
 
@@ -597,20 +720,12 @@ def ensemble_not_normalised_again(features):
     return (features / np.linalg.norm(features, axis=2, keepdims=True)).mean(axis=1)
 
 
-def ensemble_never_normalised(features):
-    return features.mean(axis=1)
-
-
 def ensemble_over_classes(features):
     return _rows((features / np.linalg.norm(features, axis=2, keepdims=True)).mean(axis=0))
 
 
 def ensemble_normalised_over_templates(features):
     return _rows((features / np.linalg.norm(features, axis=1, keepdims=True)).mean(axis=1))
-
-
-def ensemble_first_template(features):
-    return _rows(features[:, 0])
 
 
 def ensemble_unit_by_columns(features):
@@ -626,6 +741,21 @@ def ensemble_of_squared_lengths(features):
 def ensemble_side_by_side(features):
     unit = features / np.linalg.norm(features, axis=2, keepdims=True)
     return unit.reshape(len(features), -1)
+
+
+def ensemble_of_squares_twice(features):
+    mean = (features / (features**2).sum(axis=2, keepdims=True)).mean(axis=1)
+    return mean / (mean**2).sum(axis=1, keepdims=True)
+
+
+def ensemble_squared_in_the_end(features):
+    mean = ensemble_not_normalised_again(features)
+    return mean / (mean**2).sum(axis=1, keepdims=True)
+
+
+def ensemble_of_one_length(features):
+    mean = ensemble_not_normalised_again(features)
+    return mean / np.linalg.norm(mean)
 
 
 ENSEMBLE = Exercise(
@@ -650,8 +780,9 @@ mean is [0.5, 0.5], and of length 1 it is [0.707, 0.707].
         Misconception(
             "features of any length averaged",
             ensemble_of_any_length,
-            "You average the features as they come: a sentence with a long feature then counts "
-            "more than the others. Bring each to length 1 first.",
+            "A sentence with a long feature counts more than the others in yours. Either the "
+            "features are averaged as they come, or all are divided by one number (`norm` without "
+            "`axis` is the length of the whole array). Divide each by its *own* length first.",
         ),
         Misconception(
             "not of length 1 again",
@@ -661,7 +792,7 @@ mean is [0.5, 0.5], and of length 1 it is [0.707, 0.707].
         ),
         Misconception(
             "never normalised",
-            ensemble_never_normalised,
+            lambda features: features.mean(axis=1),
             "You took the mean alone. Every feature is to have length 1 before it, and the mean "
             "after it.",
         ),
@@ -678,8 +809,14 @@ mean is [0.5, 0.5], and of length 1 it is [0.707, 0.707].
             "its E numbers, the last axis.",
         ),
         Misconception(
+            "normalised over the classes",
+            lambda features: _rows((features / np.linalg.norm(features, axis=0)).mean(axis=1)),
+            "Your first lengths run over the classes (`axis=0`). A feature's length is that of its "
+            "E numbers, the last axis.",
+        ),
+        Misconception(
             "first sentence only",
-            ensemble_first_template,
+            lambda features: _rows(features[:, 0]),
             "Only the first sentence of each class counts in yours.",
         ),
         Misconception(
@@ -692,6 +829,28 @@ mean is [0.5, 0.5], and of length 1 it is [0.707, 0.707].
             "divided by the square of the length",
             ensemble_of_squared_lengths,
             "You divide by the sum of squares; the length is its root.",
+        ),
+        Misconception(
+            "divided by the square of the last length",
+            ensemble_squared_in_the_end,
+            "You divide the mean by its sum of squares; its length is the root of that.",
+        ),
+        Misconception(
+            "divided by squares twice",
+            ensemble_of_squares_twice,
+            "Both times you divide by the sum of squares; the length is its root.",
+        ),
+        Misconception(
+            "one length for all classes",
+            ensemble_of_one_length,
+            "In the end you divide by one number, the length of the whole matrix (`norm` without "
+            "`axis`). Each class, a row, has its own: `axis=1, keepdims=True`.",
+        ),
+        Misconception(
+            "no axis, twice",
+            lambda features: features.mean(axis=1) / np.linalg.norm(features.mean(axis=1)),
+            "You divide by one number each time: `norm` without `axis` is the length of the whole "
+            "array. Every feature has its own length, and every class in the end.",
         ),
         Misconception(
             "side by side",
@@ -754,10 +913,6 @@ def one_way_of_texts(image, text, scale):
     return one_way(text, image, scale)
 
 
-def one_way_still_halved(image, text, scale):
-    return one_way(image, text, scale) / 2
-
-
 def one_way_without_strangers(image, text, scale):
     return -scale * (_rows(image) * _rows(text)).sum(axis=1).mean()
 
@@ -781,8 +936,8 @@ def one_way_and_strangers_of_both(image, text, scale):
     return np.mean(np.log(e.sum(axis=1) + e.sum(axis=0) - own) - np.log(own))
 
 
-def one_way_sum(image, text, scale):
-    return len(image) * one_way(image, text, scale)
+def one_way_without_own(image, text, scale):
+    return np.log(np.exp(scale * _rows(image) @ _rows(text).T).sum(axis=1)).mean()
 
 
 ONE_WAY = Exercise(
@@ -812,9 +967,37 @@ own.)
         ),
         Misconception(
             "still halved",
-            one_way_still_halved,
+            lambda **case: one_way(**case) / 2,
             "Your value is half the loss: with one direction left there is nothing to average, so "
             "the `/ 2` goes too.",
+        ),
+        Misconception(
+            "the other way, still halved",
+            lambda **case: one_way_of_texts(**case) / 2,
+            "Your value is half of what the *texts* pay. Two things: a picture's candidates stand "
+            "along its row, `axis=1`; and with one direction left there is nothing to halve.",
+        ),
+        Misconception(
+            "both kept, added",
+            lambda **case: 2 * both_ways(**case),
+            "You took the `/ 2` away, and kept both directions. One of the two sums has to go, and "
+            "the `/ 2` goes with it.",
+        ),
+        Misconception(
+            "nothing taken away",
+            lambda **case: both_ways(**case),
+            "Your value is still that of both directions: nothing was taken away.",
+        ),
+        Misconception(
+            "partner's logit forgotten",
+            one_way_without_own,
+            "Your rows pay log Σ e^ℓ alone. The `- own` belongs to each direction: without it, "
+            "the loss would push partners apart as well.",
+        ),
+        Misconception(
+            "scale forgotten",
+            lambda image, text, scale: one_way(image, text, 1.0),
+            "Your value is that of the scale 1. The cosines are still to be multiplied by `scale`.",
         ),
         Misconception(
             "no strangers",
@@ -839,7 +1022,7 @@ own.)
         ),
         Misconception(
             "sum over the pairs",
-            one_way_sum,
+            lambda image, text, scale: len(image) * one_way(image, text, scale),
             "You add up over the N pictures; their mean is asked for.",
         ),
     ),
@@ -868,7 +1051,7 @@ def recall_at_cases(seed):
     for n, m, k in [(9, 7, 2), (11, 9, 3), (10, 8, 1), (8, 11, 4)]:
         right = np.zeros((n, m), bool)
         for i, row in enumerate(right):
-            row[rng.permutation(m)[: 1 + i % 3]] = True
+            row[rng.permutation(m)[: (i + 1) % 4]] = True  # none for one query in four
         similarity = rng.normal(size=(n, m)) + 0.6 * right
         cases.append({"similarity": similarity, "right": right, "k": k})
     return cases
@@ -879,36 +1062,8 @@ def _hits(similarity, right, k):
     return np.take_along_axis(right, first, axis=1)
 
 
-def recall_all_of_them(similarity, right, k):
-    return _hits(similarity, right, k).all(axis=1).mean()
-
-
-def recall_precision(similarity, right, k):
-    return _hits(similarity, right, k).mean()
-
-
-def recall_hits_counted(similarity, right, k):
-    return _hits(similarity, right, k).sum(axis=1).mean()
-
-
-def recall_of_all_right_ones(similarity, right, k):
-    return (_hits(similarity, right, k).sum(axis=1) / right.sum(axis=1)).mean()
-
-
-def recall_of_the_least_similar(similarity, right, k):
-    return recall_at(-similarity, right, k)
-
-
-def recall_turned_round(similarity, right, k):
-    return recall_at(similarity.T, right.T, k)
-
-
-def recall_one_too_many(similarity, right, k):
-    return recall_at(similarity, right, k + 1)
-
-
-def recall_at_place_k_alone(similarity, right, k):
-    return _hits(similarity, right, k)[:, -1].mean()
+def _shares_found(similarity, right, k):
+    return _hits(similarity, right, k).sum(axis=1) / right.sum(axis=1)
 
 
 def recall_first_right_one_only(similarity, right, k):
@@ -920,15 +1075,16 @@ def recall_of_the_diagonal(similarity, right, k):
     return recall_at(similarity, np.eye(*right.shape, dtype=bool), k)
 
 
-def recall_number_found(similarity, right, k):
-    return _hits(similarity, right, k).any(axis=1).sum()
-
-
 def recall_by_places(similarity, right, k):
     """Takes the order of the answers for their ranks."""
     order = np.argsort(-similarity, axis=1)
     return ((order < k) & right).any(axis=1).mean()
 
+
+SHARE_OF_THE_RIGHT_ONES = (
+    "You return which share of its right answers a query finds. That is recall elsewhere; for "
+    "pictures and captions one right answer is enough."
+)
 
 RECALL = Exercise(
     name="recall_at",
@@ -936,13 +1092,13 @@ RECALL = Exercise(
     kind="implement",
     difficulty=2,
     importance=4,
-    minutes=7,
+    minutes=8,
     prompt="""
 N queries, say pictures, are compared with M answers, say captions: `similarity` (N, M), no two
 numbers alike. `right` (N, M) is True where an answer is right for a query; there may be several, as
-a picture has several captions. **Recall at k** (R@k), as it is meant for pictures and captions, is
-the share of the queries with **at least one** right answer among the k most similar. Return it as
-a number from 0 to 1.
+a picture has several captions, or none. **Recall at k** (R@k), as it is meant for pictures and
+captions, is the share of the N queries with **at least one** right answer among the k most similar;
+a query without any right answer counts as not found. Return it as a number from 0 to 1.
 
 By hand: similarities 0.2, 0.9, 0.5 in the first row and 0.7, 0.1, 0.3 in the second; right are the
 last answer of the first query and the first and second of the second. R@1: the first query finds
@@ -953,47 +1109,56 @@ last answer of the first query and the first and second of the second. R@1: the 
     misconceptions=(
         Misconception(
             "all k must be right",
-            recall_all_of_them,
+            lambda **case: _hits(**case).all(axis=1).mean(),
             "You ask for *all* of the first k to be right; one is enough.",
         ),
         Misconception(
             "precision",
-            recall_precision,
+            lambda **case: _hits(**case).mean(),
             "You return which share of the first k answers is right: that is the precision. A "
             "query counts as found with one right answer.",
         ),
         Misconception(
             "hits counted",
-            recall_hits_counted,
+            lambda **case: _hits(**case).sum(axis=1).mean(),
             "A query with two right answers among its first k counts twice in yours: it is found "
             "or not.",
         ),
         Misconception(
             "share of the right ones",
-            recall_of_all_right_ones,
-            "You return which share of its right answers a query finds. That is recall elsewhere; "
-            "for pictures and captions one right answer is enough.",
+            lambda **case: _shares_found(**case).mean(),
+            SHARE_OF_THE_RIGHT_ONES,
+        ),
+        Misconception(
+            "share of the right ones, 0 of none",
+            lambda **case: np.nan_to_num(_shares_found(**case)).mean(),
+            SHARE_OF_THE_RIGHT_ONES,
+        ),
+        Misconception(
+            "share of the right ones, where there are any",
+            lambda **case: np.nanmean(_shares_found(**case)),
+            SHARE_OF_THE_RIGHT_ONES,
         ),
         Misconception(
             "least similar first",
-            recall_of_the_least_similar,
+            lambda similarity, right, k: recall_at(-similarity, right, k),
             "`argsort` begins with the *smallest*: your first k are the least similar ones.",
         ),
         Misconception(
             "queries and answers exchanged",
-            recall_turned_round,
+            lambda similarity, right, k: recall_at(similarity.T, right.T, k),
             "You let the columns ask. The rows are the queries here; text → picture is another "
             "number.",
         ),
         Misconception(
             "one too many",
-            recall_one_too_many,
+            lambda similarity, right, k: recall_at(similarity, right, k + 1),
             "You look at k + 1 answers: a slice `[:k]` holds k of them, and a rank that counts "
             "from 0 must be below k.",
         ),
         Misconception(
             "place k alone",
-            recall_at_place_k_alone,
+            lambda **case: _hits(**case)[:, -1].mean(),
             "You look at the k-th answer alone; all from the first to the k-th count.",
         ),
         Misconception(
@@ -1010,8 +1175,43 @@ last answer of the first query and the first and second of the second. R@1: the 
         ),
         Misconception(
             "number in place of share",
-            recall_number_found,
+            lambda **case: _hits(**case).any(axis=1).sum(),
             "You return how many queries find something; divide by N.",
+        ),
+        Misconception(
+            "divided by the answers",
+            lambda similarity, right, k: (
+                _hits(similarity, right, k).any(axis=1).sum() / right[0].size
+            ),
+            "You divide by M, the number of answers. The share is one of the N queries, the rows.",
+        ),
+        Misconception(
+            "percent",
+            lambda **case: 100 * recall_at(**case),
+            "You return percent; a number from 0 to 1 is asked for.",
+        ),
+        Misconception(
+            "k without effect",
+            lambda similarity, right, k: recall_at(similarity, right, 1),
+            "You look at the most similar answer alone, whatever k is: that is R@1.",
+        ),
+        Misconception(
+            "first k columns",
+            lambda similarity, right, k: right[:, :k].any(axis=1).mean(),
+            "You look at the first k *columns*. They are the answers 0 to k − 1; the k most "
+            "similar ones stand elsewhere in each row: sort first.",
+        ),
+        Misconception(
+            "pooled",
+            lambda similarity, right, k: _hits(similarity, right, k).sum() / right.sum(),
+            "You divide all right answers that were found by all there are. Each *query* counts "
+            "once: found or not.",
+        ),
+        Misconception(
+            "queries skipped",
+            lambda similarity, right, k: recall_at(similarity, right, k) / right.any(axis=1).mean(),
+            "You leave out the queries that have no right answer. They count as not found: divide "
+            "by all N.",
         ),
         Misconception(
             "order taken for ranks",
@@ -1093,10 +1293,10 @@ TEST_CLIP_LOSS = Exercise(
     prompt="""
 A loss of one direction falls in training; so does one whose scale is stuck, or whose features have
 any length. Only a test finds them. Write one that calls `clip_loss(image, text, log_scale)` (the
-function of this lesson's first exercise) and asserts what a right one returns, for features that
-**you** choose: NumPy arrays of shape (N, E), rows of different lengths, no symmetry, a `log_scale`
-that is not 0. Assert also that the arrays are left as they were. It must let every right
-implementation pass, also one that computes in float32.
+function of this lesson's first exercise) and asserts the **value** of a right one, for features
+that **you** choose: NumPy arrays of shape (N, E), rows of different lengths, no symmetry, a
+`log_scale` that is not 0. Assert also that the arrays are left as they were. It must let every
+right implementation pass, also one that computes in float32.
 """,
     solution=test_clip_loss,
     subject=clip_loss,
@@ -1104,41 +1304,47 @@ implementation pass, also one that computes in float32.
         Misconception(
             "pictures only",
             clip_of_images_only,
-            "Your test accepts a loss in which only the pictures look for their texts: choose "
-            "features for which rows and columns differ.",
+            "Your test accepts a loss in which only the pictures look for their texts. Either it "
+            "compares with no value, or both directions cost the same in your example, as they do "
+            "in some: choose features for which pictures and texts pay differently.",
         ),
         Misconception(
             "texts only",
             clip_of_texts_only,
-            "Your test accepts a loss in which only the texts look for their pictures: choose "
-            "features for which rows and columns differ.",
+            "Your test accepts a loss in which only the texts look for their pictures. Either it "
+            "compares with no value, or both directions cost the same in your example, as they do "
+            "in some: choose features for which pictures and texts pay differently.",
         ),
         Misconception(
             "divided by the scale",
             clip_divided,
-            "Your test accepts a loss that divides by the scale: at `log_scale` 0 nobody can tell.",
+            "Your test accepts a loss that divides by the scale. It is as symmetric as the right "
+            "one, and ignores lengths as well: only a value tells them apart, closely compared, "
+            "at a `log_scale` other than 0.",
         ),
         Misconception(
             "logarithm not undone",
             clip_not_exponentiated,
-            "Your test accepts a loss that multiplies by `log_scale` itself.",
+            "Your test accepts a loss that multiplies by `log_scale` itself: compare with a value, "
+            "for which the cosines were multiplied by its exponential.",
         ),
         Misconception(
             "scale without effect",
             clip_without_scale,
-            "Your test accepts a loss that ignores `log_scale`: choose another value than 0.",
+            "Your test accepts a loss that ignores `log_scale`: compare with a value, at a "
+            "`log_scale` other than 0.",
         ),
         Misconception(
             "not normalised",
             clip_not_normalised,
-            "Your test accepts a loss that compares scalar products: give your features different "
-            "lengths.",
+            "Your test accepts a loss that compares scalar products: compare with a value, for "
+            "features of different lengths.",
         ),
         Misconception(
             "texts not normalised",
             clip_one_normalised,
-            "Your test accepts a loss that leaves the texts as long as they are: give your texts "
-            "different lengths.",
+            "Your test accepts a loss that leaves the texts as long as they are: compare with a "
+            "value, for texts of different lengths.",
         ),
         Misconception(
             "labels all zero",

@@ -27,7 +27,7 @@
 #
 # | budget | time | peak memory |
 # |---|---|---|
-# | quick | 75 s | 1600 MB |
+# | quick | 80 s | 1500 MB |
 # | full | 2,000 steps on 20,000 scenes in place of 200 on 3,000; not timed: no accelerator was at hand | – |
 #
 # **Licence.** Text CC BY 4.0, code MIT. Scenes are computed; photographs come with scikit-image
