@@ -952,6 +952,14 @@ source(shifted)
 
 
 # %%
+pics = TEST["CLIP"]
+WORDS = dict(zip(CLASSES, read(model, [f"a {name}" for name in CLASSES]), strict=True))
+
+# %% [markdown]
+# The step, and what is nearest then:
+
+
+# %%
 def step_to(i, to, random=False):
     """Feature of test scene i, with its colour replaced by `to` → (E,)."""
     shape, was = SHAPES[test_labels[i, 0]], COLOURS[test_labels[i, 1]]
@@ -968,10 +976,6 @@ def nearest(i, feature, k=7):
     cosine = pics @ feature
     cosine[i] = -2
     return np.argsort(-cosine)[:k]
-
-
-pics = TEST["CLIP"]
-WORDS = dict(zip(CLASSES, read(model, [f"a {name}" for name in CLASSES]), strict=True))
 
 
 # %%

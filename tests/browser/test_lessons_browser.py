@@ -1,5 +1,6 @@
 """The lessons as a student meets them: a real JupyterLab, the first live picture, a real slider."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,31 +26,41 @@ CHECKSUM = """
 """
 
 
-def until_first_slider(path: Path) -> list[str]:
+def until_first_live(path: Path) -> list[str]:
     """The lesson's code cells up to its first live picture."""
     cells = [c.source for c in lessons.read_twin(path).cells if c.cell_type == "code"]
-    first = next(i for i, source in enumerate(cells) if source.startswith("live("))
+    first = next(i for i, source in enumerate(cells) if re.search(r"^live\(", source, re.MULTILINE))
     return cells[: first + 1]
 
 
+def keys(page) -> tuple[list[str], list[str]]:
+    """Focus the first slider, or a line of text where there is none → keys there, and back."""
+    handle = page.locator(HANDLE).first
+    if not page.locator(HANDLE).count():
+        page.locator(".jp-OutputArea input[type=text]").first.focus()
+        page.keyboard.press("End")
+        return list("xyz"), 3 * ["Backspace"]
+    now, most = (handle.get_attribute(f"aria-value{name}") for name in ("now", "max"))
+    handle.focus()
+    there, back = ("ArrowRight", "ArrowLeft") if now != most else ("ArrowLeft", "ArrowRight")
+    times = 4 if now != most else 5
+    return times * [there], times * [back]
+
+
 @pytest.mark.parametrize("path", lessons.find(), ids=lambda p: p.stem)
-def test_the_first_slider_of_a_lesson_moves_its_picture(lab, path: Path, tmp_path: Path) -> None:
+def test_the_first_control_of_a_lesson_moves_its_picture(lab, path: Path, tmp_path: Path) -> None:
     # Lessons read files beside them, as ../tests/golden.
     (lab.folder.parent / "tests").symlink_to(lessons.ROOT / "tests")
-    page = lab(*until_first_slider(path))
+    page = lab(*until_first_live(path))
     assert not page.locator(".jp-OutputArea [data-mime-type*=error]").count()
     page.wait_for_selector(f"{PICTURE} >> visible=true")
     before = page.evaluate(CHECKSUM)
     assert before
-    handle = page.locator(HANDLE).first
-    now, most = (handle.get_attribute(f"aria-value{name}") for name in ("now", "max"))
-    at_end = now == most
-    there, back = ("ArrowLeft", "ArrowRight") if at_end else ("ArrowRight", "ArrowLeft")
-    handle.focus()
-    for _ in range(5 if at_end else 4):
-        page.keyboard.press(there)
+    there, back = keys(page)
+    for key in there:
+        page.keyboard.press(key)
     page.wait_for_function(f"before => ![0, before].includes(({CHECKSUM})())", arg=before)
-    for _ in range(5 if at_end else 4):
-        page.keyboard.press(back)
+    for key in back:
+        page.keyboard.press(key)
     page.wait_for_function(f"before => ({CHECKSUM})() === before", arg=before)
     page.screenshot(path=tmp_path / f"{path.stem}.png")
