@@ -21,7 +21,7 @@ HEAD = """# Speed
 
 `make bench` writes this file. Only ratios mean anything on another machine: these are two cores
 of a shared machine, whose speed drifts by a fifth from hour to hour. SimCLR's training on real
-pictures takes half an hour, and stands apart: [CIFAR.md](CIFAR.md).
+pictures takes three quarters of an hour, and stands apart: [CIFAR.md](CIFAR.md).
 """
 
 
