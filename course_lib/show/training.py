@@ -5,7 +5,7 @@ displayed at the first step and then replaced in its place, and what is saved is
 
 A figure of matplotlib takes longer than a training step. While the training runs, only the curves
 are drawn, over axes that are kept as pixels until a curve leaves them, and however slow the machine
-is, at most a fiftieth of the time goes into pictures.
+is, all pictures together take about a fiftieth of the time, from the first one on.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LiveLoss:
         now = time.perf_counter()
         if history is not self._history:  # another run gets a picture of its own
             self._history, self._handle = history, None
-            self._began, self._first, self._next = now, step, now
+            self._began, self._first, self._next, self._spent = now, step, now, 0.0
             if missing := [name for name in self.names if name not in scalars]:
                 there = ", ".join(scalars)
                 raise ValueError(f"there is no {', '.join(missing)} to draw; there are: {there}")
@@ -64,7 +64,8 @@ class LiveLoss:
             self.picture = Picture(*self._axes.drawn(curves, news), self.alt, self._axes.width)
         self._show()
         spent = time.perf_counter() - now
-        self._next = now + max(PAUSE, spent / SHARE)
+        self._spent += spent
+        self._next = max(now + PAUSE, self._began + (self._spent + spent / 2) / SHARE)
 
     def _show(self) -> None:
         """Into the cell that trains; nowhere if there is no notebook."""
@@ -160,6 +161,8 @@ class _LiveAxes:
 
     def __init__(self, steps: int, names: Sequence[str]) -> None:
         fig, self.ax = _axes(steps, names, STOP)
+        fig.set_layout_engine(None)  # half of the time: axes stay where they are, with room
+        fig.subplots_adjust(left=0.11, right=0.97, bottom=0.18, top=0.9)
         self.canvas, self.width = fig.canvas, round(fig.bbox.width)
         self.title = self.ax.set_title(" ", loc="left")
         for artist in (*self.ax.get_lines(), self.title):

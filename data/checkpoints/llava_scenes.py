@@ -164,6 +164,7 @@ def measured(model: llava.LLaVA) -> dict[str, dict[str, float]]:
     parts: dict[str, Answered] = {"answers": report.overall}
     parts |= {f"answers, {kind}": found for kind, found in report.by_kind.items()}
     parts |= {f"answers, {count} objects": found for count, found in report.by_count.items()}
+    parts |= {f"{kind}, {count} objects": a for (kind, count), a in report.by_kind_and_count.items()}
     return {
         name: {
             what: round(getattr(a, what), 3) for what in ("value", "chance", "blind", "shuffled")
