@@ -8,6 +8,7 @@ few_shot        the probe after 1, 2, 5, … samples of each class
 retrieval       do the right ones come first? recall and mean average precision
 zero_shot       can the names of classes tell what is seen? (Radford et al. 2021)
 captioning      which facts of a caption are right, and are any left out?
+fluency         which runs of words are those of the true captions? BLEU, CIDEr (2002, 2015)
 question_answering  answers by kind of question and number of objects, beside blind ones
 geometry        collapse, spread, closeness of pairs (Roy and Vetterli 2007, Wang and Isola 2020)
 attention       does a map lie on the objects, and would the mere contrast of colour?

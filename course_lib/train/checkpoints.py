@@ -106,8 +106,11 @@ def save_weights(model: torch.nn.Module, path: str | os.PathLike, card: Mapping[
         raise _failed(path, error) from error
 
 
-def load_weights(model: torch.nn.Module, path: str | os.PathLike) -> dict[str, Any]:
+def load_weights(model: torch.nn.Module, path: str | os.PathLike, part: str = "") -> dict[str, Any]:
     """Put the weights of `save_weights` into `model`, all of them or none → the card.
+
+    part: `model` is one part of what was saved, named "vision." or so in the file, or a piece of
+    that part; the file's other weights are not used.
 
     Raises FileNotFoundError, DamagedCheckpointError if the file is not the one of its card, and
     ValueError that lists both sides if a name, shape or type differs from the model's.
@@ -126,7 +129,11 @@ def load_weights(model: torch.nn.Module, path: str | os.PathLike) -> dict[str, A
             f"{path.name} is not the file that its card {beside.name} names: their SHA-256 differ"
         )
     with safe_open(path, "pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        names = [name for name in file.keys() if name.startswith(part)]  # noqa: SIM118
+        weights = {name[len(part) :]: file.get_tensor(name) for name in names}
+    if part:
+        wanted = model.state_dict().keys()
+        weights = {name: tensor for name, tensor in weights.items() if name in wanted}
     put_weights(model, weights, path.name)
     return card
 

@@ -50,7 +50,7 @@ from course_lib.blocks.ema import follow, slow_copy
 from course_lib.blocks.gather import gather, mean_across
 from course_lib.vision_language import blip_names
 from course_lib.vision_language.blip_tasks import Answerer, Captioner
-from course_lib.vision_language.med import Marks, Matcher, Writer, pads
+from course_lib.vision_language.med import Marks, Matcher, Writer, pads, share
 from course_lib.vision_language.momentum_queue import (
     enqueue,
     hard_negatives,
@@ -97,18 +97,6 @@ TINY = Config(
 BASE = Config(vit.B16, text_encoder.BLIP_BASE, Marks(end=102, match=30523, write=30522))
 
 
-def share(reader: TextEncoder, writer: TextEncoder) -> None:
-    """Make all layers of `writer` those of `reader`, except each block's self-attention (§3.1).
-
-    With the self-attention goes the norm behind it.
-    """
-    for name in ("words", "positions", "norm"):
-        setattr(writer, name, getattr(reader, name))
-    for theirs, ours in zip(reader.blocks, writer.blocks, strict=True):
-        for name in ("cross", "norm_cross", "mlp", "norm2"):
-            setattr(ours, name, getattr(theirs, name))
-
-
 class BLIP(nn.Module):
     """Matcher and writer, which share layers; slow encoders, and the queues of their features."""
 
@@ -134,6 +122,12 @@ class BLIP(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, H, W) → features (B, E) of length 1."""
         return self.matcher.image_feature(self.matcher.vision.tokens(images))
+
+    def essentials(self) -> nn.ModuleDict:
+        """What to save: the matcher, what is the writer's own, τ; the rest is only for training."""
+        own = [nn.ModuleList([block.attention, block.norm1]) for block in self.writer.text.blocks]
+        parts = {"matcher": self.matcher, "own": nn.ModuleList(own), "head": self.writer.head}
+        return nn.ModuleDict({**parts, "tau": nn.ParameterDict({"log": self.log_tau})})
 
     def captioner(self) -> Captioner:
         """What tells pictures, with this model's own weights."""

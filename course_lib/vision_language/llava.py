@@ -62,7 +62,7 @@ TINY = Config(
     causal_lm.TINY, image_token=511, layer=-1,
 )  # fmt: skip
 LLAVA_15_7B = Config(llava_names.CLIP_L14_336, causal_lm.Config(32_064, norm_eps=1e-5), 32_000)
-QWEN2_05B = Config(llava_names.SIGLIP_SO400M, causal_lm.QWEN2_05B, 151_646)
+SIGLIP_QWEN2_05B = Config(llava_names.SIGLIP_SO400M, causal_lm.QWEN2_05B, 151_646)
 
 
 class LLaVA(nn.Module):

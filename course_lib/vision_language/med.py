@@ -50,6 +50,18 @@ def led_by(mark: int, tokens: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.full_like(tokens[:, :1], mark), tokens[:, 1:]], dim=1)
 
 
+def share(reader: TextEncoder, writer: TextEncoder) -> None:
+    """Make all layers of `writer` those of `reader`, except each block's self-attention (§3.1).
+
+    With the self-attention goes the norm behind it.
+    """
+    for name in ("words", "positions", "norm"):
+        setattr(writer, name, getattr(reader, name))
+    for theirs, ours in zip(reader.blocks, writer.blocks, strict=True):
+        for name in ("cross", "norm_cross", "mlp", "norm2"):
+            setattr(ours, name, getattr(theirs, name))
+
+
 class Matcher(nn.Module):
     """Pictures and texts side by side (features of width E) and together (do they match?)."""
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from course_lib.data.weights import NotHereError, here, load, offline_note, publ
 from course_lib.data.weights_table import CLIP, WEIGHTS, Preprocessing, Weights
 from course_lib.doctor import ROOT
 from course_lib.selfsup import dino, mae
+from course_lib.vision_language import blip, llava
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 SIZES = {
@@ -581,6 +583,242 @@ def test_ones_token_is_not_sent_to_a_mirror(hub: Hub, monkeypatch: pytest.Monkey
     assert set(seen) == {None}
 
 
+# --- BLIP and LLaVA -----------------------------------------------------------------------------
+
+# Widths of the two networks differ, and 4 × 4 patches of 16 pixels.
+EYE = SIZES | {"hidden_size": 24, "intermediate_size": 60}
+BERT = {
+    "vocab_size": 31, "hidden_size": 24, "intermediate_size": 36, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "max_position_embeddings": 12, "bos_token_id": 29,
+    "sep_token_id": 28, "eos_token_id": 2, "pad_token_id": 0,
+}  # fmt: skip
+LLAMA = {
+    "model_type": "llama", "vocab_size": 41, "hidden_size": 16, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 28,
+    "bos_token_id": None, "eos_token_id": None, "pad_token_id": 0,
+}  # fmt: skip
+QWEN = LLAMA | {"model_type": "qwen2", "tie_word_embeddings": True}
+PICTURE = 40  # the id that stands for a picture
+ROUNDED = 2e-6  # transformers' norms of a LLaMA and a Qwen2 go by way of float32
+TEXTS = torch.tensor([[29, 3, 4, 5, 28], [29, 7, 8, 9, 28]])
+ASKED = torch.tensor([[5, PICTURE, 7, 8], [9, 10, PICTURE, 11]])
+
+
+def blip_reference() -> nn.Module:
+    config = transformers.BlipConfig(vision_config=EYE, text_config=BERT)
+    return transformers.BlipForConditionalGeneration(config)
+
+
+def llava_reference(tower: str) -> nn.Module:
+    """CLIP's tower and LLaMA, or SigLIP's and a Qwen2 whose output is its word vectors."""
+    text, how = (LLAMA, "default") if tower == "clip" else (QWEN, "full")
+    config = transformers.LlavaConfig(
+        vision_config=EYE | {"model_type": f"{tower}_vision_model"}, text_config=text,
+        image_token_index=PICTURE, vision_feature_select_strategy=how,
+    )  # fmt: skip
+    return transformers.LlavaForConditionalGeneration(config)
+
+
+PLACES = {  # of a LLaVA's weights: in transformers, and in files from before its version 4.52
+    "lm_head.": "language_model.lm_head.",
+    "model.language_model.": "language_model.model.",
+    "model.vision_tower.": "vision_tower.vision_model.",
+    "model.multi_modal_projector.": "multi_modal_projector.",
+}
+
+
+def of_the_hub(reference: nn.Module, old: bool) -> dict[str, torch.Tensor]:
+    """A LLaVA's weights by new or old names; an output that is tied is there once."""
+    state = dict(reference.state_dict())
+    if reference.config.text_config.tie_word_embeddings:
+        del state["lm_head.weight"]
+    places = PLACES if old else {}
+    renamed = {}
+    for name, tensor in state.items():
+        start = next((new for new in places if name.startswith(new)), "")
+        renamed[places.get(start, "") + name.removeprefix(start)] = tensor
+    return renamed
+
+
+def written(
+    folder: Path, reference: nn.Module, state: dict[str, torch.Tensor], shards: bool = False
+) -> Path:
+    """A repository whose weights have the names of `state`; what is tied may be there twice."""
+    from safetensors.torch import save_file
+
+    repository(folder, reference)
+    (folder / WHOLE).unlink()
+    names = sorted(state)
+    parts = [names[k::4] for k in range(4)] if shards else [names]
+    files = [f"model-{k:05}-of-00004.safetensors" for k in range(1, 5)] if shards else [WHOLE]
+    for file, own in zip(files, parts, strict=True):
+        save_file({name: state[name].clone() for name in own}, folder / file)
+    if shards:
+        places = {name: file for file, own in zip(files, parts, strict=True) for name in own}
+        text = json.dumps({"metadata": {}, "weight_map": places})
+        (folder / INDEX).write_text(text, encoding="utf-8")
+    return folder
+
+
+def made(reference: nn.Module) -> nn.Module:
+    """The reference in float64, no parameter 0 or 1, so that none can hide."""
+    generator = torch.Generator().manual_seed(4)
+    for parameter in reference.parameters():
+        parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
+    return reference.double().eval()
+
+
+def their_logits(reference: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    if reference.config.model_type == "blip":
+        return reference(pixel_values=images, input_ids=TEXTS).logits
+    wide = torch.stack([
+        torch.cat([torch.full((16 if i == PICTURE else 1,), i) for i in row.tolist()])
+        for row in ASKED
+    ])  # fmt: skip
+    return reference(pixel_values=images, input_ids=wide).logits
+
+
+def our_logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return model(images, ASKED if isinstance(model, llava.LLaVA) else TEXTS)
+
+
+@pytest.fixture
+def as_in_the_table(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Weights]:
+    """A row of the table as it is, but for the address and what is known of the very bytes."""
+
+    def put(name: str) -> Weights:
+        real = WEIGHTS[name]
+        row = replace(
+            real, repository="me/tiny", revision=real.revision and COMMIT, sha256={}, exact=False
+        )
+        monkeypatch.setitem(WEIGHTS, name, row)
+        return row
+
+    return put
+
+
+KINDS = {
+    "blip": ("blip_captioning_base", blip_reference, lambda reference: reference.state_dict()),
+    "clip llama, old names": (
+        "llava_1.5_7b", lambda: llava_reference("clip"), lambda r: of_the_hub(r, True)
+    ),
+    "clip llama, new names": (
+        "llava_1.5_7b", lambda: llava_reference("clip"), lambda r: of_the_hub(r, False)
+    ),
+    "siglip qwen2, old names": (
+        "llava_0.5b", lambda: llava_reference("siglip"), lambda r: of_the_hub(r, True)
+    ),
+    "siglip qwen2, new names": (
+        "llava_0.5b", lambda: llava_reference("siglip"), lambda r: of_the_hub(r, False)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_that_read_and_see_are_fetched(
+    kind: str, tmp_path: Path, online: Path, as_in_the_table: Callable
+) -> None:
+    name, build, named = KINDS[kind]
+    row = as_in_the_table(name)
+    torch.manual_seed(5)
+    reference = made(build())
+    state = named(reference)
+    written(tmp_path / "hub", reference, state, shards=name == "llava_1.5_7b")
+    from_reference = blip.from_reference if kind == "blip" else llava.from_reference
+    for hub in serve(tmp_path / "hub", online):
+        hub.branch = row.branch.replace("/", "%2F")
+        model = load(from_reference, name, dtype=torch.float64, endpoint=hub.url).eval()
+        assert set(published(name, endpoint=hub.url).state_dict) == set(state)
+        assert here(name)
+    images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    close = 1e-9 if kind == "blip" else ROUNDED
+    torch.testing.assert_close(
+        our_logits(model, images), their_logits(reference, images), atol=close, rtol=0
+    )
+    assert load(from_reference, name, folder=tmp_path / "hub").state_dict().keys() == (
+        model.state_dict().keys()
+    )
+
+
+HEAD = "text_decoder.cls.predictions"
+WORDS = "text_decoder.bert.embeddings.word_embeddings.weight"
+
+
+def test_blip_as_files_have_it(tmp_path: Path, row: Callable) -> None:
+    reference = made(blip_reference())
+    images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    expected = their_logits(reference, images)
+    state = reference.state_dict()
+    tied = {f"{HEAD}.decoder.weight": state[WORDS], f"{HEAD}.decoder.bias": state[f"{HEAD}.bias"]}
+    places = {"text_decoder.bert.embeddings.position_ids": torch.arange(12)[None]}
+    once = {name: tensor for name, tensor in state.items() if name not in tied}
+    for number, form in enumerate((once, once | tied, once | places, once | tied | places)):
+        folder = written(tmp_path / str(number), reference, form)
+        model = load(blip.from_reference, "tiny", dtype=torch.float64, folder=folder).eval()
+        torch.testing.assert_close(our_logits(model, images), expected, atol=1e-9, rtol=1e-9)
+    refuse = partial(refusal, tmp_path, blip.from_reference, reference)
+    odd = tied | {f"{HEAD}.decoder.weight": state[WORDS] + 1}
+    assert "the head is tied here, but text_decoder.cls.predictions.decoder.weight" in refuse(
+        once | odd
+    )
+    lost = {name: t for name, t in once.items() if name != "vision_model.post_layernorm.bias"}
+    assert "in the model, but not filled: vision.norm.bias" in refuse(lost)
+    assert "theirs, without a home here: stranger" in refuse(once | {"stranger": torch.ones(2)})
+    renamed = dict(once)
+    renamed["text_decoder.bert.embeddings.words.weight"] = renamed.pop(WORDS)
+    said = refuse(renamed)
+    assert "without a home here: text_decoder.bert.embeddings.words.weight" in said
+    assert "not filled: writer.text.words.weight" in said
+
+
+@pytest.mark.parametrize("tower", ["clip", "siglip"])
+def test_llava_as_files_have_it(tower: str, tmp_path: Path, row: Callable) -> None:
+    reference = made(llava_reference(tower))
+    images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    expected = their_logits(reference, images)
+    once = of_the_hub(reference, old=True)
+    words = once["language_model.model.embed_tokens.weight"]
+    rotations = {
+        f"language_model.model.layers.{k}.self_attn.rotary_emb.inv_freq": torch.ones(2)
+        for k in range(2)
+    }
+    places = {"vision_tower.vision_model.embeddings.position_ids": torch.arange(17)[None]}
+    forms = [once, once | rotations | places]
+    if tower == "siglip":
+        forms.append(once | {"language_model.lm_head.weight": words})
+    for number, form in enumerate(forms):
+        folder = written(tmp_path / str(number), reference, form, shards=True)
+        model = load(llava.from_reference, "tiny", dtype=torch.float64, folder=folder).eval()
+        torch.testing.assert_close(our_logits(model, images), expected, atol=ROUNDED, rtol=0)
+    refuse = partial(refusal, tmp_path, llava.from_reference, reference)
+    if tower == "siglip":
+        odd = {"language_model.lm_head.weight": words + 1}
+        assert "ties lm_head to embed_tokens, but the two differ" in refuse(once | odd)
+    else:
+        lost = {name: t for name, t in once.items() if "lm_head" not in name}
+        assert "in the model, but not filled: language.output.weight" in refuse(lost)
+    lost = {name: t for name, t in once.items() if name != "multi_modal_projector.linear_2.bias"}
+    assert "in the model, but not filled: projector.2.bias" in refuse(lost)
+    assert "theirs, without a home here: stranger" in refuse(once | {"stranger": torch.ones(2)})
+    key = "language_model.model.layers.1.self_attn.k_proj.weight"
+    renamed = dict(once)
+    renamed[key.replace("k_proj", "key")] = renamed.pop(key)
+    said = refuse(renamed)
+    assert "model.layers.1.self_attn.key.weight" in said
+    assert "not filled: language.blocks.1.attention.qkv.weight" in said
+    twice = key.replace("language_model.model", "model.language_model")
+    assert "1 weights are there twice, by two names" in refuse(once | {twice: once[key]})
+
+
+def refusal(folder: Path, from_reference: Callable, reference: nn.Module, state: dict) -> str:
+    """The sentence with which weights of these names are refused."""
+    at = written(folder / "refused", reference, state)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        load(from_reference, "tiny", dtype=torch.float64, folder=at)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
 # --- the table ----------------------------------------------------------------------------------
 
 
@@ -623,18 +861,35 @@ def test_sizes_of_the_table_are_those_of_the_networks() -> None:
         image_size=336, patch_size=14,
     )  # fmt: skip
     text = transformers.LlamaConfig(vocab_size=32_064)
+    # SigLIP's tower to the last block but one, without its head, and Qwen1.5 of half a billion.
+    siglip = transformers.SiglipVisionConfig(
+        hidden_size=1152, intermediate_size=4304, num_hidden_layers=26, num_attention_heads=16,
+        image_size=384, patch_size=14, vision_use_head=False,
+    )  # fmt: skip
+    qwen = transformers.Qwen2Config(
+        vocab_size=152_000, hidden_size=1024, intermediate_size=2816, num_hidden_layers=24,
+        num_attention_heads=16, num_key_value_heads=16, tie_word_embeddings=True,
+    )  # fmt: skip
+    kind = transformers.LlavaForConditionalGeneration
     with torch.device("meta"):
-        llava = transformers.LlavaForConditionalGeneration(
-            transformers.LlavaConfig(vision_config=vision, text_config=text)
-        )
+        large = kind(transformers.LlavaConfig(vision_config=vision, text_config=text))
+        small = kind(transformers.LlavaConfig(vision_config=siglip, text_config=qwen))
+        told = transformers.BlipForConditionalGeneration(transformers.BlipConfig())
         models = {
-            "llava_1.5_7b": (llava, 2),
-            "mae_vitb16": (transformers.ViTMAEForPreTraining(transformers.ViTMAEConfig()), 4),
-            "clip_vitb32": (transformers.CLIPModel(transformers.CLIPConfig()), 4),
-        }
-    for name, (model, each) in models.items():
-        size = each * sum(parameter.numel() for parameter in model.parameters())
-        assert 0 <= WEIGHTS[name].size - size <= 100_000, name  # a header of names
+            "llava_1.5_7b": (large.parameters(), 2),
+            "llava_0.5b": (small.parameters(), 2),
+            # Its file has the output layer beside the vectors of words that are the same.
+            "blip_captioning_base": (told.state_dict().values(), 4),
+            "mae_vitb16": (
+                transformers.ViTMAEForPreTraining(transformers.ViTMAEConfig()).parameters(), 4
+            ),
+            "clip_vitb32": (transformers.CLIPModel(transformers.CLIPConfig()).parameters(), 4),
+        }  # fmt: skip
+    assert {*models, "dino_vits16"} == set(WEIGHTS)  # that one's size is tested with its network
+    for name, (tensors, each) in models.items():
+        size = each * sum(tensor.numel() for tensor in tensors)
+        header = 100_000 if WEIGHTS[name].exact else 0  # of the names
+        assert 0 <= WEIGHTS[name].size - size <= header, name
 
 
 # --- memory -------------------------------------------------------------------------------------

@@ -386,6 +386,23 @@ def test_weights_of_another_model_change_nothing(path):
         load_weights(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)).half(), path)
 
 
+def test_a_part_is_filled_from_the_part_of_its_name(path):
+    torch.manual_seed(0)
+    whole = nn.ModuleDict({"eye": nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)),
+                           "eyes": nn.Linear(3, 4)})  # fmt: skip
+    save_weights(whole, path, CARD)
+    part, piece = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), nn.Sequential(nn.Linear(3, 4))
+    assert load_weights(part, path, part="eye.")["steps"] == CARD["steps"]
+    load_weights(piece, path, part="eye.")
+    torch.testing.assert_close(part.state_dict(), whole["eye"].state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(piece[0].weight, whole["eye"][0].weight, rtol=0, atol=0)
+    wrong = nn.Sequential(nn.Linear(3, 5))
+    with pytest.raises(ValueError, match=r"only the model has 0\.bias \(5,\)"):
+        load_weights(wrong, path, part="eye.")
+    with pytest.raises(ValueError, match=r"only the model has 0\.bias"):
+        load_weights(piece, path, part="ear.")
+
+
 def test_damaged_or_missing_weights_are_named(path):
     model = nn.Linear(3, 1)
     with pytest.raises(FileNotFoundError, match=r"run\.safetensors"):

@@ -181,6 +181,16 @@ def test_a_checkpoint_keeps_the_layers_shared(tmp_path) -> None:
         assert torch.equal(value, other.state_dict()[name]), name
 
 
+def test_the_essentials_hold_each_weight_once_and_none_that_only_trains() -> None:
+    model = made()
+    kept = model.essentials()
+    found = [id(p) for p in kept.state_dict(keep_vars=True).values()]
+    assert len(found) == len(set(found))
+    wanted = [*model.matcher.parameters(), *model.writer.parameters(), model.log_tau]
+    assert set(found) == {id(p) for p in wanted}
+    assert not set(found) & {id(p) for p in model.slow.parameters()}
+
+
 def test_uses_of_the_trained_model() -> None:
     model = made(SQUARE)
     captioner, answerer = model.captioner(), model.answerer()

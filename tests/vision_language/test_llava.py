@@ -17,7 +17,7 @@ from course_lib.train.fit import fit
 from course_lib.vision_language import llava_names
 from course_lib.vision_language.llava import (
     LLAVA_15_7B,
-    QWEN2_05B,
+    SIGLIP_QWEN2_05B,
     TINY,
     Config,
     LLaVA,
@@ -693,7 +693,7 @@ QWEN = {
 }  # fmt: skip
 SIZES = {
     "LLaVA-1.5 7B": (LLAVA_15_7B, L14, VICUNA, {"image_token_index": 32000}, 336, 576),
-    "Qwen2 0.5B": (QWEN2_05B, SO400M, QWEN, FULL | {"image_token_index": 151646}, 384, 729),
+    "Qwen2 0.5B": (SIGLIP_QWEN2_05B, SO400M, QWEN, FULL | {"image_token_index": 151646}, 384, 729),
 }
 
 

@@ -50,7 +50,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, interpolate
 
 # %%
-from course_lib.backbones import causal_lm, text_encoder, vit
+from course_lib.backbones import causal_lm, hybrid, text_encoder, vit
 from course_lib.blocks.device import by_budget, device
 from course_lib.blocks.images import to_tensor
 from course_lib.data import chat
@@ -1289,10 +1289,12 @@ def blip_says(images):
         return None
     said = ByteBPE.load(CHECKPOINTS / "blip_scenes.tokens.json")
     marks = Marks(*(said.id_of(f"<|{name}|>") for name in ("end", "match", "write")))
-    text = text_encoder.Config(len(said), 24, dim=96, depth=2, heads=4, mlp_width=384,
-                               cross_width=96, segments=0)  # fmt: skip
-    network = blip.BLIP(replace(blip.TINY, vision=TINY, text=text, marks=marks)).to(device()).eval()
-    load_weights(network, CHECKPOINTS / "blip_scenes.safetensors")
+    text = text_encoder.Config(len(said), 24, dim=128, depth=2, heads=4, mlp_width=512,
+                               cross_width=128, segments=0)  # fmt: skip
+    vision = vit.Config(image_size=64, patch_size=16, dim=128, depth=2, heads=4)
+    network = blip.BLIP(replace(blip.TINY, vision=vision, text=text, marks=marks))
+    network.matcher.vision.patches = hybrid.Places(llava.TINY.vision, vision.dim)
+    load_weights(network.to(device()).eval().essentials(), CHECKPOINTS / "blip_scenes.safetensors")
     new = network.captioner().generate(to_tensor(images).to(device()), 22).tolist()
     ends = [ids.index(marks.end) if marks.end in ids else None for ids in new]
     return [said.decode(ids[:end]).strip() for ids, end in zip(new, ends, strict=True)]
