@@ -159,7 +159,7 @@ the `queue` · the `temperature` τ · the match `head`.
         ),
     ),
     hints=(
-        "Two of them stand under `torch.no_grad()` in `contrast`, or come out of it.",
+        "Two of them are computed without a gradient: the slow copy's features.",
         "Which of them does `itc` not contain at all?",
     ),
 )
@@ -1222,8 +1222,8 @@ HARD_CONTRAST = Exercise(
     prompt="""
 Here is one direction of the comparison, complete: candidates of the slow encoder, in front those of
 the batch, behind them the queue, and soft targets. Take the **slow encoder's opinion** out of the
-targets and nothing else: the queue stays, and the partner is the only right answer. (That is MoCo's
-loss.)
+targets and nothing else: the queue stays, and the partner is the only right answer. (MoCo's labels
+are of that kind.)
 """,
     solution=hard_contrast,
     stub=soft_contrast,

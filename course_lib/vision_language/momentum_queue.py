@@ -1,7 +1,7 @@
 """Contrast against a queue: features of a slow encoder as negatives, as targets, as hard choices.
 
 He et al.: Momentum Contrast for Unsupervised Visual Representation Learning, CVPR 2020 (queue);
-Li et al.: Align before Fuse (ALBEF), NeurIPS 2021, §3.2 (soft targets, eq. 6; hard negatives).
+Li et al.: Align before Fuse (ALBEF), NeurIPS 2021, §3.2 (hard negatives), §3.3 (soft targets).
 A slow encoder changes so little that its features of earlier batches can still be compared with:
 a small batch has thousands of negatives. Some of those would fit as well as the partner, though,
 so the slow encoder's own opinion is mixed into the labels.

@@ -1,13 +1,15 @@
-"""Train LLaVA of lesson 13: CLIP's tower, a projector and a small language model, on scenes.
+"""Train LLaVA of lesson 13: BLIP's eye, a projector and a small language model, on scenes.
 
     python data/checkpoints/llava_scenes.py        (make checkpoints)
 
-The tower is that of clip_scenes and stays as it is. The language model begins with random weights,
-so the projector cannot be aligned to it alone: first both learn to tell pictures by tags, shape
-first ("cube shiny red small"), then one to four turns on each, of which the tags are one, and
-questions the others. Writes the tokens
-(llava_scenes.tokens.json), projector and language model (llava_scenes.safetensors) and their card
-beside this file. A run that was stopped goes on.
+The tower is the image encoder of blip_scenes, and stays as it is: CLIP's convolutions, which have
+gone on learning there, and two blocks of a transformer, of which LLaVA reads the first. The
+language model begins with random weights, so the projector cannot be aligned to it alone: first
+both learn to tell pictures by tags, shape first ("cube shiny red small"), then one to four turns on
+each, of which the tags are one, and questions the others. Numbers and places take longest to learn,
+and are asked for twice as often. Writes the tokens (llava_scenes.tokens.json), projector and
+language model (llava_scenes.safetensors) and their card beside this file. A run that was stopped
+goes on.
 """
 
 from __future__ import annotations
@@ -20,10 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
-from course_lib.backbones import causal_lm, modified_resnet
+from course_lib.backbones import causal_lm, hybrid, modified_resnet, vit
 from course_lib.blocks.device import device
 from course_lib.blocks.images import to_tensor
 from course_lib.data.chat import CHATML, IMAGE, Turn, batch, encoded
@@ -31,6 +32,7 @@ from course_lib.data.recipes import View
 from course_lib.data.tokenizer import ByteBPE, padded
 from course_lib.data.views import augment
 from course_lib.evaluate.question_answering import Answered, Report, question_answering
+from course_lib.train.checkpoints import load_weights
 from course_lib.train.fit import fit
 from course_lib.train.minibatches import Batches, minibatches
 from course_lib.train.ship import ship
@@ -46,7 +48,9 @@ TEMPLATE = replace(CHATML, system="")
 FEW = Recipe(objects=(1, 3))
 KINDS = ("existence", "colour", "shape", "count", "relation")
 DESCRIBE = "what is there?"
-SCENES, ASKED, STEPS, TELL, BATCH, RATE, SEED = 80_000, 6, 9000, 2500, 32, 1e-3, 0
+EYE = vit.Config(image_size=64, patch_size=16, dim=128, depth=2, heads=4)
+TRUNK = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128)
+SCENES, ASKED, STEPS, TELL, BATCH, RATE, SEED = 80_000, 6, 8000, 1500, 32, 1e-3, 0
 VIEW = View(64, scale=(0.9, 1.0), flip=0.0, jitter=0.5, brightness=0.2, contrast=0.2)
 
 
@@ -54,7 +58,8 @@ def talks(n: int, split: Split = "train", asked: int = ASKED) -> list[list[Turn]
     """Of each scene one turn that tells what there is, in tags, then questions with answers."""
     scenes = sample(range(n), split=split, recipe=FEW)
     tags = captions(scenes, range(n), style="tags")
-    on_each = questions(scenes, range(n), per_scene=asked, kinds=KINDS, recipe=FEW)
+    kinds = (*KINDS, "count", "relation")
+    on_each = questions(scenes, range(n), per_scene=asked, kinds=kinds, recipe=FEW)
     return [
         [(DESCRIBE, told.text), *((q.text, q.answer) for q in asked)]
         for told, asked in zip(tags, on_each, strict=True)
@@ -106,32 +111,18 @@ def with_picture(turn: Turn) -> Turn:
 
 
 def made() -> llava.LLaVA:
-    """The network before training, with the tower of clip_scenes."""
+    """The network before training, with the image encoder of blip_scenes as its tower."""
     torch.manual_seed(SEED)
     words = tokenizer()
-    model = llava.LLaVA(
-        replace(
-            llava.TINY,
-            language=replace(causal_lm.TINY, vocabulary=len(words)),
-            image_token=words.id_of(IMAGE),
-        )
-    )
-    with torch.no_grad():
-        model.vision.load_state_dict(tower().state_dict())
+    language = replace(causal_lm.TINY, vocabulary=len(words))
+    model = llava.LLaVA(llava.Config(EYE, language, words.id_of(IMAGE)))
+    model.vision.patches = hybrid.Places(TRUNK, EYE.dim)
+    load_weights(model.vision, HERE / "blip_scenes.safetensors", part="matcher.vision.")
     return llava.tune(model)
 
 
-def tower() -> modified_resnet.ModifiedResNet:
-    """The picture tower of clip_scenes."""
-    state = load_file(HERE / "clip_scenes.safetensors")
-    network = modified_resnet.ModifiedResNet(llava.TINY.vision)
-    start = "vision."
-    network.load_state_dict({n[len(start) :]: x for n, x in state.items() if n.startswith(start)})
-    return network
-
-
 def shipped(model: llava.LLaVA) -> nn.Module:
-    """What is kept: all but the tower, which clip_scenes has."""
+    """What is kept: all but the tower, which blip_scenes has."""
     return nn.ModuleDict({"projector": model.projector, "language": model.language})
 
 
@@ -164,7 +155,9 @@ def measured(model: llava.LLaVA) -> dict[str, dict[str, float]]:
     parts: dict[str, Answered] = {"answers": report.overall}
     parts |= {f"answers, {kind}": found for kind, found in report.by_kind.items()}
     parts |= {f"answers, {count} objects": found for count, found in report.by_count.items()}
-    parts |= {f"{kind}, {count} objects": a for (kind, count), a in report.by_kind_and_count.items()}
+    parts |= {
+        f"{kind}, {count} objects": a for (kind, count), a in report.by_kind_and_count.items()
+    }
     return {
         name: {
             what: round(getattr(a, what), 3) for what in ("value", "chance", "blind", "shuffled")
@@ -189,7 +182,7 @@ def main() -> None:
         seed=SEED,
         batch_size=BATCH,
         data=f"world, split train, {SCENES} scenes with one to three objects: {TELL} steps of "
-        f"tags, then up to four of {ASKED} questions on each, 64 × 64; tower of clip_scenes",
+        f"tags, then up to four of {ASKED} questions on each, 64 × 64; tower of blip_scenes",
         metrics=measured(model.eval()),
         random=random,
     )
