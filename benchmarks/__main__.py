@@ -22,7 +22,7 @@ HEAD = """# Speed
 `make bench` writes this file. Only ratios mean anything on another machine: these are two cores
 of a shared machine, whose speed drifts by a fifth from hour to hour. SimCLR's training on real
 pictures takes three quarters of an hour, and stands apart: [CIFAR.md](CIFAR.md).
-So do what BLIP's filter and its hard negatives are worth, half an hour: [BLIP.md](BLIP.md).
+So does what BLIP's filter and its hard negatives are worth: [BLIP.md](BLIP.md).
 """
 
 
