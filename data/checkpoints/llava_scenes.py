@@ -5,9 +5,10 @@
 The tower is the image encoder of blip_scenes, and stays as it is: CLIP's convolutions, which have
 gone on learning there, and two blocks of a transformer, of which LLaVA reads the first. The
 language model begins with random weights, so the projector cannot be aligned to it alone: first
-both learn to tell pictures by tags, shape first ("cube shiny red small"), then one to four turns on
-each, of which the tags are one, and questions the others. Numbers and places take longest to learn,
-and are asked for twice as often. Writes the tokens (llava_scenes.tokens.json), projector and
+both learn to tell pictures by tags, shape first ("cube shiny red small"), and how two objects stand
+("a red cube is behind a torus": a question of yes or no gives away much less), then one to four
+turns on each, of which these are two, and questions the others. Numbers and places take longest to
+learn, and are asked for twice as often. Writes the tokens (llava_scenes.tokens.json), projector and
 language model (llava_scenes.safetensors) and their card beside this file. A run that was stopped
 goes on.
 """
@@ -47,7 +48,7 @@ TOKENS = HERE / "llava_scenes.tokens.json"
 TEMPLATE = replace(CHATML, system="")
 FEW = Recipe(objects=(1, 3))
 KINDS = ("existence", "colour", "shape", "count", "relation")
-DESCRIBE = "what is there?"
+DESCRIBE, STAND = "what is there?", "how do they stand?"
 EYE = vit.Config(image_size=64, patch_size=16, dim=128, depth=2, heads=4)
 TRUNK = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128)
 SCENES, ASKED, STEPS, TELL, BATCH, RATE, SEED = 80_000, 6, 8000, 1500, 32, 1e-3, 0
@@ -55,14 +56,15 @@ VIEW = View(64, scale=(0.9, 1.0), flip=0.0, jitter=0.5, brightness=0.2, contrast
 
 
 def talks(n: int, split: Split = "train", asked: int = ASKED) -> list[list[Turn]]:
-    """Of each scene one turn that tells what there is, in tags, then questions with answers."""
+    """Of each scene what there is, in tags, how two objects stand, then questions with answers."""
     scenes = sample(range(n), split=split, recipe=FEW)
     tags = captions(scenes, range(n), style="tags")
+    stand = captions(scenes, range(n), style="relational")
     kinds = (*KINDS, "count", "relation")
     on_each = questions(scenes, range(n), per_scene=asked, kinds=kinds, recipe=FEW)
     return [
-        [(DESCRIBE, told.text), *((q.text, q.answer) for q in asked)]
-        for told, asked in zip(tags, on_each, strict=True)
+        [(DESCRIBE, what.text), (STAND, where.text), *((q.text, q.answer) for q in asked)]
+        for what, where, asked in zip(tags, stand, on_each, strict=True)
     ]
 
 
@@ -77,7 +79,7 @@ def tokenizer() -> ByteBPE:
 
 
 def batches() -> Batches:
-    """Pictures and conversations: TELL steps of tags, then one to four turns on each."""
+    """Pictures and conversations: TELL steps of what and where, then one to four turns on each."""
     words, pictures = tokenizer(), cached(SCENES, recipe=FEW).rgb.transpose(0, 3, 1, 2)
     said = talks(SCENES)
     draw = minibatches(
@@ -91,7 +93,7 @@ def batches() -> Batches:
         rows = []
         for scene in which.tolist():
             if step < TELL:
-                chosen = said[scene][:1]
+                chosen = said[scene][:2]
             else:
                 order = torch.randperm(len(said[scene]), generator=generator)
                 most = int(torch.randint(1, 5, (), generator=generator))
@@ -182,7 +184,7 @@ def main() -> None:
         seed=SEED,
         batch_size=BATCH,
         data=f"world, split train, {SCENES} scenes with one to three objects: {TELL} steps of "
-        f"tags, then up to four of {ASKED} questions on each, 64 × 64; tower of blip_scenes",
+        f"tags and places, then one to four turns, {ASKED} questions a scene; tower of blip_scenes",
         metrics=measured(model.eval()),
         random=random,
     )
