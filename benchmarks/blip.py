@@ -204,7 +204,7 @@ class Captioners:
 
     start: Given
     sizes: Captions
-    folder: Path = KEPT
+    folder: Path
 
     @cached_property
     def mark(self) -> str:
@@ -519,8 +519,8 @@ def main() -> None:
     if not set(asked) <= {"capfilt", "itm"}:
         sys.exit(f"the experiments are capfilt and itm, but {' '.join(asked)} was asked for")
     start = given()
-    if "capfilt" in asked:
-        run = Captioners(start, Captions())
+    for sizes in (Captions(), Captions(pictures=2000)) if "capfilt" in asked else ():
+        run = Captioners(start, sizes, KEPT / f"{sizes.pictures} pictures")
         print(f"{run.sizes}\n\n{capfilt_table(run.sources(), run.results())}\n", flush=True)
     if "itm" in asked:
         run = Matchers(start, Pairs())
