@@ -1,0 +1,353 @@
+"""Exercises of notebook 12_blip: soft targets, and the test that wrong ones cannot pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course_lib.exercises.engine import Exercise, Misconception
+
+# --- implement: soft targets ----------------------------------------------------------------------
+
+
+def soft_targets(slow_logits, alpha, first):
+    """What the comparison shall answer: the slow encoder's opinion, mixed with the truth.
+
+    slow_logits: (B, M); alpha: from 0 to 1; the partner of row i is column first + i → (B, M)
+    """
+    opinion = np.exp(slow_logits)
+    targets = alpha * opinion / opinion.sum(axis=1, keepdims=True)
+    rows = np.arange(len(targets))
+    targets[rows, first + rows] += 1 - alpha
+    return targets
+
+
+def soft_targets_cases(seed):
+    rng = np.random.default_rng(seed)
+    cases = []
+    for b, m, alpha, first in [(3, 11, 0.4, 0), (2, 9, 0.15, 2), (4, 13, 0.7, 4)]:
+        slow_logits = 1.5 * rng.normal(size=(b, m))
+        cases.append({"slow_logits": slow_logits, "alpha": alpha, "first": first})
+    return cases
+
+
+def _opinion(logits):
+    e = np.exp(logits)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def _mixed(logits, alpha, column):
+    targets, rows = alpha * _opinion(logits), np.arange(len(logits))
+    targets[rows, column] += 1 - alpha
+    return targets
+
+
+def soft_not_one(slow_logits, alpha, first):
+    targets, rows = alpha * _opinion(slow_logits), np.arange(len(slow_logits))
+    targets[rows, first + rows] += 1
+    return targets
+
+
+def soft_all_of_the_opinion(slow_logits, alpha, first):
+    targets, rows = _opinion(slow_logits), np.arange(len(slow_logits))
+    targets[rows, first + rows] += 1 - alpha
+    return targets
+
+
+def soft_turned_round(slow_logits, alpha, first):
+    return soft_targets(slow_logits, 1 - alpha, first)
+
+
+def soft_off_by_the_batch(slow_logits, alpha, first):
+    return _mixed(slow_logits, alpha, first + len(slow_logits) + np.arange(len(slow_logits)))
+
+
+def soft_queue_in_front(slow_logits, alpha, first):
+    b, m = slow_logits.shape
+    return _mixed(slow_logits, alpha, m - b + np.arange(b))
+
+
+def soft_first_ignored(slow_logits, alpha, first):
+    return _mixed(slow_logits, alpha, np.arange(len(slow_logits)))
+
+
+def soft_one_column(slow_logits, alpha, first):
+    return _mixed(slow_logits, alpha, np.full(len(slow_logits), first))
+
+
+def soft_every_column(slow_logits, alpha, first):
+    targets = alpha * _opinion(slow_logits)
+    targets[:, first : first + len(targets)] += 1 - alpha
+    return targets
+
+
+def soft_over_rows(slow_logits, alpha, first):
+    targets, rows = alpha * _opinion(slow_logits.T).T, np.arange(len(slow_logits))
+    targets[rows, first + rows] += 1 - alpha
+    return targets
+
+
+def soft_truth_only(slow_logits, alpha, first):
+    return _mixed(slow_logits, 0.0, first + np.arange(len(slow_logits)))
+
+
+def soft_opinion_only(slow_logits, alpha, first):
+    return _opinion(slow_logits)
+
+
+def soft_hard_opinion(slow_logits, alpha, first):
+    targets, rows = np.zeros(slow_logits.shape), np.arange(len(slow_logits))
+    targets[rows, slow_logits.argmax(axis=1)] += alpha
+    targets[rows, first + rows] += 1 - alpha
+    return targets
+
+
+def soft_without_softmax(slow_logits, alpha, first):
+    targets, rows = alpha * slow_logits, np.arange(len(slow_logits))
+    targets[rows, first + rows] += 1 - alpha
+    return targets
+
+
+def soft_partner_replaced(slow_logits, alpha, first):
+    targets, rows = alpha * _opinion(slow_logits), np.arange(len(slow_logits))
+    targets[rows, first + rows] = 1 - alpha
+    return targets
+
+
+SOFT_TARGETS = Exercise(
+    name="soft_targets",
+    title="Targets that admit a second right answer",
+    kind="implement",
+    difficulty=3,
+    importance=5,
+    minutes=9,
+    prompt="""
+`slow_logits` (B, M) are the logits of the slow encoders: each of B pictures with M candidate texts.
+The target of row i is a **distribution** over the candidates,
+
+$$q_i = \\alpha \\cdot \\text{softmax}(\\ell_i)
++ (1 - \\alpha) \\cdot \\text{one-hot}(\\text{partner}_i).$$
+
+Where do the partners stand? In front are the pairs of all processes, in their order, and behind
+them the queue. The partner of row i is column `first + i`; `first` is 0 on the first process.
+
+By hand: one row, logits ln 3, 0, 0, `alpha` 0.5, `first` 1. The softmax is 0.6, 0.2, 0.2; half of
+it is 0.3, 0.1, 0.1; the partner, column 1, gets the other half: **0.3, 0.6, 0.1**, which sum to 1.
+""",
+    solution=soft_targets,
+    cases=soft_targets_cases,
+    misconceptions=(
+        Misconception(
+            "does not sum to one",
+            soft_not_one,
+            "Your rows sum to 1 + alpha: the partner's share is 1 − alpha, not 1. A target that is "
+            "no distribution has no loss at which the network could rest.",
+        ),
+        Misconception(
+            "the whole opinion",
+            soft_all_of_the_opinion,
+            "Your softmax is not multiplied by alpha, so your rows sum to 2 − alpha.",
+        ),
+        Misconception(
+            "alpha the wrong way round",
+            soft_turned_round,
+            "Your alpha is the weight of the truth. It is the weight of the slow encoder's "
+            "*opinion*: with alpha 0 the targets are the plain labels.",
+        ),
+        Misconception(
+            "off by the batch",
+            soft_off_by_the_batch,
+            "Your partners stand one batch too far to the right, behind the pairs of this process. "
+            "They begin at column `first`.",
+        ),
+        Misconception(
+            "queue in front",
+            soft_queue_in_front,
+            "Your partners are the last columns, as if the queue stood in front. It stands behind: "
+            "in your targets the right answer is somebody of an earlier batch.",
+        ),
+        Misconception(
+            "first ignored",
+            soft_first_ignored,
+            "You take column i for the partner of row i. That is right on the first process only: "
+            "add `first`.",
+        ),
+        Misconception(
+            "one partner for all",
+            soft_one_column,
+            "All your rows have the same partner, column `first`. Row i has column first + i.",
+        ),
+        Misconception(
+            "everybody's partner",
+            soft_every_column,
+            "You add 1 − alpha to the columns of *all* partners in each row: `targets[:, …]` is a "
+            "block. Give rows and columns as two lists of indices.",
+        ),
+        Misconception(
+            "softmax over the rows",
+            soft_over_rows,
+            "Your softmax runs down the columns. Each row, one picture, chooses among its M "
+            "candidates: `axis=1`.",
+        ),
+        Misconception(
+            "truth only",
+            soft_truth_only,
+            "Your targets are the plain labels; the slow encoder is not asked.",
+        ),
+        Misconception(
+            "opinion only",
+            soft_opinion_only,
+            "Your targets are the slow encoder's opinion alone. Nothing would ever tell the two "
+            "encoders which text belongs to which picture.",
+        ),
+        Misconception(
+            "opinion of one",
+            soft_hard_opinion,
+            "You give alpha to the one candidate that the slow encoder likes best. Its opinion is "
+            "the whole softmax, which may be divided among several.",
+        ),
+        Misconception(
+            "logits for probabilities",
+            soft_without_softmax,
+            "You mix the logits themselves; take their softmax first.",
+        ),
+        Misconception(
+            "partner's opinion lost",
+            soft_partner_replaced,
+            "You *set* the partner to 1 − alpha, and lose what the slow encoder gave it: add.",
+        ),
+    ),
+    hints=(
+        "`np.exp(slow_logits)`, divided by its sum over `axis=1`, is the softmax.",
+        "`rows = np.arange(B)`; `targets[rows, first + rows]` are the B partners.",
+        "`+=` keeps the slow encoder's opinion of the partner.",
+    ),
+)
+
+# --- test: soft targets on trial ------------------------------------------------------------------
+
+
+def test_soft_targets(soft_targets):
+    """Assert what a right `soft_targets` does, and nothing that a right one might not do.
+
+    soft_targets: a function of slow_logits (B, M), alpha and first → targets (B, M)
+    """
+    slow_logits = np.array([
+        [0.3, -1.0, 2.0, 0.5, 1.1, -0.4, 0.0],
+        [1.4, 0.2, -0.7, 0.9, 0.1, 1.6, -2.0],
+    ])  # fmt: skip
+    before, alpha, first = slow_logits.copy(), 0.3, 2
+    expected = np.zeros((2, 7))
+    for i in range(2):
+        total = sum(np.exp(x) for x in before[i])
+        for j in range(7):
+            expected[i, j] = alpha * np.exp(before[i, j]) / total
+        expected[i, first + i] += 0.7
+    got = np.asarray(soft_targets(slow_logits, alpha, first))
+    assert got.shape == (2, 7)
+    assert np.abs(got - expected).max() < 1e-5
+    assert np.array_equal(slow_logits, before)
+
+
+def soft_in_place(slow_logits, alpha, first):
+    slow_logits[:] = soft_targets(slow_logits, alpha, first)
+    return slow_logits
+
+
+def soft_in_float32(slow_logits, alpha, first):
+    return soft_targets(slow_logits.astype(np.float32), np.float32(alpha), first)
+
+
+def soft_by_matrices(slow_logits, alpha, first):
+    shifted = slow_logits - slow_logits.max(axis=1, keepdims=True)
+    truth = np.eye(*slow_logits.shape, k=first)
+    return alpha * _opinion(shifted) + (1 - alpha) * truth
+
+
+TEST_SOFT_TARGETS = Exercise(
+    name="test_soft_targets",
+    title="Write the test that wrong targets cannot pass",
+    kind="test",
+    difficulty=3,
+    importance=4,
+    minutes=12,
+    prompt="""
+With wrong targets the loss still falls, towards something else. Write a test that calls
+`soft_targets(slow_logits, alpha, first)` (the function of this lesson's exercise) with numbers that
+**you** choose, NumPy arrays (B, M), and asserts what a right one returns. Choose a `first` that is
+not 0, an `alpha` that is not one half, and more candidates than two batches. Assert also that the
+argument is left as it was. Every right implementation must pass, also one that computes in float32.
+""",
+    solution=test_soft_targets,
+    subject=soft_targets,
+    misconceptions=(
+        Misconception(
+            "does not sum to one",
+            soft_not_one,
+            "Your test accepts targets that sum to 1 + alpha.",
+        ),
+        Misconception(
+            "alpha the wrong way round",
+            soft_turned_round,
+            "Your test accepts targets in which alpha is the weight of the truth: at one half "
+            "nobody can tell.",
+        ),
+        Misconception(
+            "off by the batch",
+            soft_off_by_the_batch,
+            "Your test accepts targets whose partners stand one batch too far to the right.",
+        ),
+        Misconception(
+            "first ignored",
+            soft_first_ignored,
+            "Your test accepts targets that ignore `first`: choose another value than 0.",
+        ),
+        Misconception(
+            "one partner for all",
+            soft_one_column,
+            "Your test accepts targets in which all rows have one partner: give it two rows or "
+            "more.",
+        ),
+        Misconception(
+            "softmax over the rows",
+            soft_over_rows,
+            "Your test accepts a softmax down the columns.",
+        ),
+        Misconception(
+            "truth only",
+            soft_truth_only,
+            "Your test accepts the plain labels: choose an alpha above 0.",
+        ),
+        Misconception(
+            "opinion of one",
+            soft_hard_opinion,
+            "Your test accepts targets that give all of alpha to one candidate.",
+        ),
+        Misconception(
+            "partner's opinion lost",
+            soft_partner_replaced,
+            "Your test accepts targets that lose the slow encoder's opinion of the partner.",
+        ),
+        Misconception(
+            "argument overwritten",
+            soft_in_place,
+            "Your test accepts a function that writes into its argument: keep a copy, and compare "
+            "after the call.",
+        ),
+    ),
+    also_right=(
+        Misconception(
+            "in float32",
+            soft_in_float32,
+            "one that computes in float32, which rounds in the seventh digit. Allow 1e-5.",
+        ),
+        Misconception(
+            "by matrices",
+            soft_by_matrices,
+            "one that subtracts the greatest logit first and adds a shifted identity.",
+        ),
+    ),
+    hints=(
+        "Two rows and seven candidates are enough; write the formula as two loops.",
+        "`assert np.abs(got - expected).max() < 1e-5`, and compare the argument with a copy.",
+    ),
+)
