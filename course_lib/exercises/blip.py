@@ -73,6 +73,26 @@ two decimals, in nats:
             "the other 64. The best blind answer is the share, 1/3.",
         ),
         Misconception(
+            "a mismatch alone",
+            FIRST | {"itm_blind": 0.407},
+            'That is −ln(2/3): what *one mismatch* costs if you say "no pair" with probability '
+            "2/3. One question in three is a pair and costs −ln(1/3). The loss is the mean over "
+            "all 192.",
+        ),
+        Misconception(
+            "a pair alone",
+            FIRST | {"itm_blind": 1.099},
+            'That is −ln(1/3): what *one pair* costs if you say "a pair" with probability 1/3. '
+            "Two questions in three are mismatches and cost −ln(2/3). The loss is the mean over "
+            "all 192.",
+        ),
+        Misconception(
+            "the answer, not its loss",
+            FIRST | {"itm_blind": 0.333},
+            "1/3 is the best blind *answer*, the share of pairs. Asked for is the loss that it "
+            "brings, as a mean over pairs and mismatches.",
+        ),
+        Misconception(
             "knows the shares already",
             FIRST | {"itm": 0.637},
             "0.637 is what the head reaches once it has learned that one question in three is a "
@@ -84,9 +104,33 @@ two decimals, in nats:
             "1.10 is ln 3. There are three *kinds* of questions, but only two verdicts.",
         ),
         Misconception(
-            "bits",
+            "all in bits",
+            {"itc": 12.022, "itm": 1.0, "itm_blind": 0.918, "lm": 9.0},
+            "All four are right, in *bits*: you have taken the logarithm to base 2. A loss takes "
+            "the natural one, and comes out in nats: multiply by ln 2.",
+        ),
+        Misconception(
+            "comparison in bits",
+            FIRST | {"itc": 12.022},
+            "You count all 4,160 candidates, but 12.02 is log₂ 4,160, in bits. The loss takes the "
+            "natural logarithm.",
+        ),
+        Misconception(
+            "coin in bits",
+            FIRST | {"itm": 1.0},
+            "One half for each verdict is one *bit*, log₂ 2. The loss takes the natural logarithm.",
+        ),
+        Misconception(
+            "shares in bits",
+            FIRST | {"itm_blind": 0.918},
+            "The shares are right, 1/3 and 2/3, but 0.918 is in bits. The loss takes the natural "
+            "logarithm.",
+        ),
+        Misconception(
+            "words in bits",
             FIRST | {"lm": 9.0},
-            "9 is the number of bits; the loss takes the natural logarithm.",
+            "9 is log₂ 512: with 9 bits one can number 512 tokens. The loss takes the natural "
+            "logarithm.",
         ),
         Misconception(
             "smoothing added",

@@ -43,7 +43,9 @@ def caption_loss_cases(seed):
         end = v - 1
         tokens = np.full((b, n), end if pad_is_end else 0)
         for row, length in zip(tokens, rng.permutation(np.arange(2, n - 2))[:b], strict=True):
-            row[: length + 2] = [v - 2, *rng.integers(0, v - 2, length), end]
+            words = rng.integers(1, v - 2, length)
+            words[rng.integers(length)] = 0
+            row[: length + 2] = [v - 2, *words, end]
         logits = 1.5 * rng.normal(size=(b, n, v))
         log_p = logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
         cases.append({"log_p": log_p, "tokens": tokens, "end": end, "smoothing": smoothing})
@@ -69,6 +71,24 @@ def caption_with_pads(log_p, tokens, end, smoothing):
     return _paid(log_p[:, :-1], tokens[:, 1:], smoothing).mean()
 
 
+def _over(counts, log_p, tokens, smoothing):
+    paid = _paid(log_p[:, :-1], tokens[:, 1:], smoothing)
+    return (paid * counts).sum() / counts.sum()
+
+
+def caption_without_zeros(log_p, tokens, end, smoothing):
+    counts = _counting(tokens[:, 1:], end) & (tokens[:, 1:] != 0)
+    return _over(counts, log_p, tokens, smoothing)
+
+
+def caption_zeros_for_pads(log_p, tokens, end, smoothing):
+    return _over(tokens[:, 1:] != 0, log_p, tokens, smoothing)
+
+
+def caption_zeros_and_ends_for_pads(log_p, tokens, end, smoothing):
+    return _over((tokens[:, 1:] != 0) & (tokens[:, 1:] != end), log_p, tokens, smoothing)
+
+
 def caption_without_end(log_p, tokens, end, smoothing):
     paid = _paid(log_p[:, :-1], tokens[:, 1:], smoothing)
     counts = np.cumsum(tokens[:, 1:] == end, axis=1) == 0
@@ -88,6 +108,10 @@ def caption_not_shifted(log_p, tokens, end, smoothing):
 
 def caption_not_smoothed(log_p, tokens, end, smoothing):
     return caption_loss(log_p, tokens, end, 0.0)
+
+
+def caption_second_term_dropped(log_p, tokens, end, smoothing):
+    return (1 - smoothing) * caption_loss(log_p, tokens, end, 0.0)
 
 
 def caption_smoothed_twice(log_p, tokens, end, smoothing):
@@ -159,6 +183,24 @@ end tokens or zeros, and 0 is a word, too.
             "id: what counts is the place, up to the first end.",
         ),
         Misconception(
+            "zeros left out",
+            caption_without_zeros,
+            "You stop at the first end, which is right, and leave out the zeros before it as well. "
+            "In a caption 0 is a word: the place says what is a pad, not the id.",
+        ),
+        Misconception(
+            "zeros for pads",
+            caption_zeros_for_pads,
+            "You take zeros for pads. 0 is a word, too, which now costs nothing, and pads that are "
+            "end tokens cost something: what counts is the place, up to the first end.",
+        ),
+        Misconception(
+            "zeros and ends for pads",
+            caption_zeros_and_ends_for_pads,
+            "You take every zero and every end token for a pad. 0 is a word, too, and the first "
+            "end has to be told: what counts is the place, up to the first end.",
+        ),
+        Misconception(
             "not shifted",
             caption_not_shifted,
             "You hold place t to the token at t, which the network has just read. It tells the "
@@ -168,6 +210,13 @@ end tokens or zeros, and 0 is a word, too.
             "smoothing thrown out",
             caption_not_smoothed,
             "You threw the smoothing out. It is right for the tokens that count, and wrong only "
+            "behind the end.",
+        ),
+        Misconception(
+            "second term dropped",
+            caption_second_term_dropped,
+            "You dropped the term of the smoothing, and the truth is left with 1 − ε: the weights "
+            "no longer sum to 1. The term is right for the tokens that count, and wrong only "
             "behind the end.",
         ),
         Misconception(

@@ -67,6 +67,10 @@ def after_step_added(slow, fast, keep, queue, pointer, newest):
     return (keep * slow + fast, *_stepped(slow, fast, keep, queue, pointer, newest)[1:])
 
 
+def after_step_keep_written_out(slow, fast, keep, queue, pointer, newest):
+    return after_step(slow, fast, 0.995, queue, pointer, newest)
+
+
 def after_step_at_the_front(slow, fast, keep, queue, pointer, newest):
     return _stepped(slow, fast, keep, queue, pointer, newest, np.arange(len(newest)))
 
@@ -128,6 +132,12 @@ the queue no longer fits the features of today. Find the line.
             after_step_added,
             "Your shares do not sum to 1: the weights grow with every step. The fast ones get "
             "1 − keep.",
+        ),
+        Misconception(
+            "keep written out",
+            after_step_keep_written_out,
+            "You have written 0.995 in place of the argument `keep`. It is right for one value "
+            "only; the notebook's own short training takes another.",
         ),
         Misconception(
             "always at the front",
@@ -228,6 +238,10 @@ def contrast_opinion_only(image, slow_image, slow_text, queue, tau, alpha):
     return soft_contrast(image, slow_image, slow_text, queue, tau, 1.0)
 
 
+def contrast_of_the_fast_opinion(image, slow_image, slow_text, queue, tau, alpha):
+    return soft_contrast(image, image, slow_text, queue, tau, alpha)
+
+
 def contrast_smoothed(image, slow_image, slow_text, queue, tau, alpha):
     logits = image @ np.concatenate([slow_text, queue]).T / tau
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -237,6 +251,10 @@ def contrast_smoothed(image, slow_image, slow_text, queue, tau, alpha):
 
 def contrast_lowered(image, slow_image, slow_text, queue, tau, alpha):
     return (1 - alpha) * hard_contrast(image, slow_image, slow_text, queue, tau, alpha)
+
+
+def contrast_alpha_for_the_partner(image, slow_image, slow_text, queue, tau, alpha):
+    return alpha * hard_contrast(image, slow_image, slow_text, queue, tau, alpha)
 
 
 def contrast_off_by_the_batch(image, slow_image, slow_text, queue, tau, alpha):
@@ -283,6 +301,12 @@ are of that kind.)
             "You kept the opinion and took the truth away: alpha is to be 0, not 1.",
         ),
         Misconception(
+            "the fast encoder's opinion",
+            contrast_of_the_fast_opinion,
+            "There is still an opinion in your targets, now the *fast* encoder's of itself, which "
+            "tells it to go on as it is. No opinion is to be left: the partner has everything.",
+        ),
+        Misconception(
             "smoothed",
             contrast_smoothed,
             "You replaced the opinion by equal shares for all: that is label smoothing. The "
@@ -292,6 +316,12 @@ are of that kind.)
             "partner's share left as it was",
             contrast_lowered,
             "The partner still has 1 − alpha only, so your targets no longer sum to 1.",
+        ),
+        Misconception(
+            "alpha for the partner",
+            contrast_alpha_for_the_partner,
+            "Your partner has alpha, which was the weight of the *opinion*, and nobody has the "
+            "rest: your targets do not sum to 1. The partner is to have 1.",
         ),
         Misconception(
             "labels off",

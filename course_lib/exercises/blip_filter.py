@@ -48,6 +48,16 @@ def kept_at_least(web, written, least):
     return _of(len(web), web >= least, written >= least)
 
 
+def kept_least_written_out(web, written, least):
+    return kept_captions(web, written, 0.5)
+
+
+def kept_first_written_as_web(web, written, least):
+    n = len(web)
+    keep = np.concatenate([web, written]) > least
+    return np.tile(np.arange(n), 2)[keep], (np.arange(2 * n) > n)[keep]
+
+
 def kept_web_always(web, written, least):
     return _of(len(web), np.ones(len(web), bool), written > least)
 
@@ -122,6 +132,18 @@ the written ones of 0 and 1: rows **0, 2, 0, 1**, written **False, False, True, 
             "equality kept",
             kept_at_least,
             "A caption whose probability is just `least` is kept in yours; *above* is asked for.",
+        ),
+        Misconception(
+            "least written out",
+            kept_least_written_out,
+            "You have written 0.5 in place of the argument `least`: your filter cannot be made "
+            "stricter or milder.",
+        ),
+        Misconception(
+            "first written one as the web's",
+            kept_first_written_as_web,
+            "You mark the first written caption as one of the web. In the joined list the web has "
+            "the places 0 to N − 1, so from place N on, *with* N, they are written: `>= N`.",
         ),
         Misconception(
             "web always kept",

@@ -89,6 +89,37 @@ def negative_masked_to_zero(logits, same):
     return _softmax(np.where(same, 0, logits))
 
 
+def negative_zero_logits_and_floor(logits, same):
+    weights = _softmax(np.where(same, 0, logits)) + 1e-4
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def negative_zero_logits_then_masked(logits, same):
+    return _drawn(_softmax(np.where(same, 0, logits)) + 1e-4, same)
+
+
+def negative_floor_left(logits, same):
+    weights = _softmax(np.where(same, -np.inf, logits)) + 1e-4
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def negative_floor_last(logits, same):
+    return _drawn(_softmax(logits), same) + 1e-4
+
+
+def negative_floor_last_for_the_others(logits, same):
+    return np.where(same, 0, negative_floor_last(logits, same))
+
+
+def negative_floor_before_the_softmax(logits, same):
+    return _drawn(np.exp(logits) + 1e-4, same)
+
+
+def negative_over_everything(logits, same):
+    e = np.exp(logits)
+    return _drawn(e / e.sum() + 1e-4, same)
+
+
 def negative_floor_after_masking(logits, same):
     e = np.where(same, 0, np.exp(logits))
     return _drawn(e / e.sum(axis=1, keepdims=True) + 1e-4, same)
@@ -176,6 +207,49 @@ floor and without the first 0, 0.3001, 0.1001; divided by their sum: 0, **0.7498
             "logits set to zero",
             negative_masked_to_zero,
             "You set the logits of the positives to 0, but e⁰ is 1, not 0. Set the *weights* to 0.",
+        ),
+        Misconception(
+            "logits set to zero, with the floor",
+            negative_zero_logits_and_floor,
+            "You set the logits of the positives to 0, and e⁰ is 1, not 0: they are drawn like any "
+            "text of similarity 0. Set their *weights* to 0, behind the softmax and the floor.",
+        ),
+        Misconception(
+            "logits set to zero, weights as well",
+            negative_zero_logits_then_masked,
+            "No positive is drawn, but before the softmax you set their logits to 0. That changes "
+            "the sum by which all others are divided, and so what the floor weighs beside them. "
+            "Leave the logits as they are.",
+        ),
+        Misconception(
+            "masked before the softmax, with the floor",
+            negative_floor_left,
+            "You leave the positives out at first, and then add the floor to everybody, to them as "
+            "well: now and then one of them is drawn. The mask comes last, behind the floor.",
+        ),
+        Misconception(
+            "the floor last",
+            negative_floor_last,
+            "You add the floor at the very end, behind the mask and the division: the positives "
+            "may be drawn, and each row sums to more than 1. Floor, mask, division: in this order.",
+        ),
+        Misconception(
+            "the floor last, for the others",
+            negative_floor_last_for_the_others,
+            "You add the floor behind the division, so each row sums to more than 1. First the "
+            "floor, then the mask; the division comes last.",
+        ),
+        Misconception(
+            "floor before the division",
+            negative_floor_before_the_softmax,
+            "You add the floor to exp(logit), before the division that makes it a softmax. There "
+            "0.0001 weighs little or much, as the row's sum is large or small.",
+        ),
+        Misconception(
+            "softmax over everything",
+            negative_over_everything,
+            "Your softmax sums to 1 over the whole matrix. Each row needs its own sum, or the "
+            "floor does not weigh the same in all of them: `axis=1, keepdims=True`.",
         ),
         Misconception(
             "masked before the softmax",

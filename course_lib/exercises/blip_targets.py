@@ -86,6 +86,17 @@ def soft_over_rows(slow_logits, alpha, first):
     return targets
 
 
+def soft_over_everything(slow_logits, alpha, first):
+    e = np.exp(slow_logits)
+    targets, rows = alpha * e / e.sum(), np.arange(len(slow_logits))
+    targets[rows, first + rows] += 1 - alpha
+    return targets
+
+
+def soft_shared_alike(slow_logits, alpha, first):
+    return soft_targets(np.zeros_like(slow_logits), alpha, first)
+
+
 def soft_truth_only(slow_logits, alpha, first):
     return _mixed(slow_logits, 0.0, first + np.arange(len(slow_logits)))
 
@@ -189,6 +200,18 @@ it is 0.3, 0.1, 0.1; the partner, column 1, gets the other half: **0.3, 0.6, 0.1
             "candidates: `axis=1`.",
         ),
         Misconception(
+            "softmax over everything",
+            soft_over_everything,
+            "Your softmax sums to 1 over the whole matrix. Each row is a distribution of its own, "
+            "so each needs its own sum: `axis=1, keepdims=True`.",
+        ),
+        Misconception(
+            "shared alike",
+            soft_shared_alike,
+            "You give every candidate the same part of alpha: that is label smoothing. The slow "
+            "encoder's softmax says who gets how much of it.",
+        ),
+        Misconception(
             "truth only",
             soft_truth_only,
             "Your targets are the plain labels; the slow encoder is not asked.",
@@ -235,22 +258,31 @@ def test_soft_targets(soft_targets):
         [0.3, -1.0, 2.0, 0.5, 1.1, -0.4, 0.0],
         [1.4, 0.2, -0.7, 0.9, 0.1, 1.6, -2.0],
     ])  # fmt: skip
-    before, alpha, first = slow_logits.copy(), 0.3, 2
-    expected = np.zeros((2, 7))
-    for i in range(2):
-        total = sum(np.exp(x) for x in before[i])
-        for j in range(7):
-            expected[i, j] = alpha * np.exp(before[i, j]) / total
-        expected[i, first + i] += 0.7
-    got = np.asarray(soft_targets(slow_logits, alpha, first))
-    assert got.shape == (2, 7)
-    assert np.abs(got - expected).max() < 1e-5
-    assert np.array_equal(slow_logits, before)
+    before, first = slow_logits.copy(), 2
+    for alpha in (0.3, 0.8):
+        expected = np.zeros((2, 7))
+        for i in range(2):
+            total = sum(np.exp(x) for x in before[i])
+            for j in range(7):
+                expected[i, j] = alpha * np.exp(before[i, j]) / total
+            expected[i, first + i] += 1 - alpha
+        got = np.asarray(soft_targets(slow_logits, alpha, first))
+        assert got.shape == (2, 7)
+        assert np.abs(got - expected).max() < 1e-5
+        assert np.array_equal(slow_logits, before)
 
 
 def soft_in_place(slow_logits, alpha, first):
     slow_logits[:] = soft_targets(slow_logits, alpha, first)
     return slow_logits
+
+
+def soft_always_three_tenths(slow_logits, alpha, first):
+    return soft_targets(slow_logits, 0.3, first)
+
+
+def soft_always_four_tenths(slow_logits, alpha, first):
+    return soft_targets(slow_logits, 0.4, first)
 
 
 def soft_in_float32(slow_logits, alpha, first):
@@ -274,12 +306,25 @@ TEST_SOFT_TARGETS = Exercise(
 With wrong targets the loss still falls, towards something else. Write a test that calls
 `soft_targets(slow_logits, alpha, first)` (the function of this lesson's exercise) with numbers that
 **you** choose, NumPy arrays (B, M), and asserts what a right one returns. Choose a `first` that is
-not 0, an `alpha` that is not one half, and more candidates than two batches. Assert also that the
-argument is left as it was. Every right implementation must pass, also one that computes in float32.
+not 0, two values of `alpha` that are not one half, and more candidates than two batches. Assert
+also that the argument is left as it was. Every right implementation must pass, also one that
+computes in float32.
 """,
     solution=test_soft_targets,
     subject=soft_targets,
     misconceptions=(
+        Misconception(
+            "truth only",
+            soft_truth_only,
+            "Your test accepts the plain labels: choose an alpha above 0, and assert how much each "
+            "candidate is given.",
+        ),
+        Misconception(
+            "opinion only",
+            soft_opinion_only,
+            "Your test accepts the slow encoder's opinion alone: choose an alpha below 1, and "
+            "assert what the partner has more than that.",
+        ),
         Misconception(
             "does not sum to one",
             soft_not_one,
@@ -290,6 +335,18 @@ argument is left as it was. Every right implementation must pass, also one that 
             soft_turned_round,
             "Your test accepts targets in which alpha is the weight of the truth: at one half "
             "nobody can tell.",
+        ),
+        Misconception(
+            "alpha always 0.3",
+            soft_always_three_tenths,
+            "Your test accepts a function that takes 0.3 for every alpha: call it with a second "
+            "one.",
+        ),
+        Misconception(
+            "alpha always 0.4",
+            soft_always_four_tenths,
+            "Your test accepts a function in which the paper's 0.4 stands in place of the argument "
+            "alpha: call it with a second one.",
         ),
         Misconception(
             "off by the batch",
@@ -313,9 +370,15 @@ argument is left as it was. Every right implementation must pass, also one that 
             "Your test accepts a softmax down the columns.",
         ),
         Misconception(
-            "truth only",
-            soft_truth_only,
-            "Your test accepts the plain labels: choose an alpha above 0.",
+            "softmax over everything",
+            soft_over_everything,
+            "Your test accepts a softmax over the whole matrix: give it two rows or more.",
+        ),
+        Misconception(
+            "shared alike",
+            soft_shared_alike,
+            "Your test accepts a function that never looks at the logits and gives all candidates "
+            "the same part of alpha: choose logits that differ within a row.",
         ),
         Misconception(
             "opinion of one",

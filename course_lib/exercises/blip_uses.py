@@ -88,6 +88,34 @@ def prepared_pads_seen(tokens, use, end, match, write):
     return _masked(tokens, use, end, match, write, use == "write", hides)
 
 
+def prepared_rows_hidden(tokens, use, end, match, write):
+    led, _, sees = prepared(tokens, use, end, match, write)
+    is_end = tokens == end
+    is_pad = np.cumsum(is_end) > is_end
+    may = np.repeat(~is_pad[:, None], len(tokens), axis=1)
+    return led, np.tril(may) if use == "write" else may, sees
+
+
+def prepared_rows_hidden_too(tokens, use, end, match, write):
+    led, may, sees = prepared(tokens, use, end, match, write)
+    return led, may & may[-1][:, None], sees  # the last row of each mask sees all but the pads
+
+
+def prepared_upper_triangle(tokens, use, end, match, write):
+    led, may, sees = prepared(tokens, use, end, match, write)
+    return led, np.triu(np.repeat(may[-1:], len(may), axis=0)) if use == "write" else may, sees
+
+
+def prepared_transposed(tokens, use, end, match, write):
+    led, may, sees = prepared(tokens, use, end, match, write)
+    return led, may.T, sees
+
+
+def prepared_true_for_hidden(tokens, use, end, match, write):
+    led, may, sees = prepared(tokens, use, end, match, write)
+    return led, ~may, sees
+
+
 def prepared_end_hidden(tokens, use, end, match, write):
     return _masked(
         tokens, use, end, match, write, use == "write", lambda is_end: np.cumsum(is_end) > 0
@@ -178,6 +206,36 @@ stands behind the *first* end token.
             prepared_pads_seen,
             "The pads can be looked at in yours: then what a text means depends on how long the "
             "longest of its batch is.",
+        ),
+        Misconception(
+            "pads' rows hidden",
+            prepared_rows_hidden,
+            "You hide the pads' *rows*: the pads look at nothing, and everybody still looks at "
+            "them. A pad is to be hidden from all, and that is its column.",
+        ),
+        Misconception(
+            "pads' rows hidden too",
+            prepared_rows_hidden_too,
+            "You hide the pads' columns, which is right, and their rows as well. A pad may look "
+            "like everybody else: nobody reads what it makes of it, and a softmax over a row "
+            "without a single True is NaN.",
+        ),
+        Misconception(
+            "upper triangle",
+            prepared_upper_triangle,
+            "Your writer sees itself and what comes *after* it: that is the upper triangle. The "
+            "row looks at the column, so what is before it stands to the left: `np.tril`.",
+        ),
+        Misconception(
+            "transposed",
+            prepared_transposed,
+            "Your mask is transposed: its *column* looks at its row. Asked for is True where the "
+            "row may look at the column.",
+        ),
+        Misconception(
+            "True for hidden",
+            prepared_true_for_hidden,
+            "Your mask is turned round: True where one may *not* look. Here True is a permission.",
         ),
         Misconception(
             "end hidden",
