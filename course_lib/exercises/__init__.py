@@ -32,7 +32,8 @@ The exercises, one lesson a file:
     clip      11_clip
     blip      12_blip
     blip_uses  one text for three uses
-    blip_targets  soft targets, and a test of them
+    blip_targets  soft targets
+    blip_trial  a test of them
     blip_contrast  the slow encoder, its queue and its opinion
     blip_negatives  which false text a picture is given
     blip_captions  what the words cost

@@ -12,7 +12,8 @@ from course_lib.exercises.blip_captions import CAPTION_LOSS
 from course_lib.exercises.blip_contrast import AFTER_STEP, HARD_CONTRAST
 from course_lib.exercises.blip_filter import KEPT_CAPTIONS
 from course_lib.exercises.blip_negatives import HARD_NEGATIVES
-from course_lib.exercises.blip_targets import SOFT_TARGETS, TEST_SOFT_TARGETS
+from course_lib.exercises.blip_targets import SOFT_TARGETS
+from course_lib.exercises.blip_trial import TEST_SOFT_TARGETS
 from course_lib.exercises.blip_uses import THREE_USES
 from course_lib.exercises.engine import Exercise, Misconception
 

@@ -71,6 +71,11 @@ def after_step_keep_written_out(slow, fast, keep, queue, pointer, newest):
     return after_step(slow, fast, 0.995, queue, pointer, newest)
 
 
+def after_step_keep_half_written_out(slow, fast, keep, queue, pointer, newest):
+    followed = 0.995 * slow + (1 - keep) * fast
+    return (followed, *_stepped(slow, fast, keep, queue, pointer, newest)[1:])
+
+
 def after_step_at_the_front(slow, fast, keep, queue, pointer, newest):
     return _stepped(slow, fast, keep, queue, pointer, newest, np.arange(len(newest)))
 
@@ -138,6 +143,12 @@ the queue no longer fits the features of today. Find the line.
             after_step_keep_written_out,
             "You have written 0.995 in place of the argument `keep`. It is right for one value "
             "only; the notebook's own short training takes another.",
+        ),
+        Misconception(
+            "keep half written out",
+            after_step_keep_half_written_out,
+            "You have written 0.995 for the slow weights' share and left 1 − keep for the fast "
+            "ones': together they are 1 only if `keep` is 0.995.",
         ),
         Misconception(
             "always at the front",
