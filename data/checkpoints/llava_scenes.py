@@ -7,10 +7,11 @@ gone on learning there, and two blocks of a transformer, of which LLaVA reads th
 language model begins with random weights, so the projector cannot be aligned to it alone: first
 both learn to tell pictures by tags, shape first ("cube shiny red small"), and how two objects stand
 ("a red cube is behind a torus": a question of yes or no gives away much less), then one to four
-turns on each, of which these are two, and questions the others. Numbers and places take longest to
-learn, and are asked for twice as often. Writes the tokens (llava_scenes.tokens.json), projector and
-language model (llava_scenes.safetensors) and their card beside this file. A run that was stopped
-goes on.
+turns on each, of which these are two, and questions the others; later one to eight, and at last as
+many on each picture of a batch, so that none is padded to the length of another. Numbers and places
+take longest to learn, and are asked for twice as often. Writes the tokens
+(llava_scenes.tokens.json), projector and language model (llava_scenes.safetensors) and their card
+beside this file. A run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ KINDS = ("existence", "colour", "shape", "count", "relation")
 DESCRIBE, STAND = "what is there?", "how do they stand?"
 EYE = vit.Config(image_size=64, patch_size=16, dim=128, depth=2, heads=4)
 TRUNK = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128)
-SCENES, ASKED, STEPS, TELL, BATCH, RATE, SEED = 80_000, 6, 8000, 1500, 32, 1e-3, 0
+SCENES, ASKED, STEPS, BATCH, RATE, SEED = 80_000, 6, 8000, 32, 1e-3, 0
+# Until step TELL tags and places only; from LONG on long talks; from EVEN on equally long ones.
+TELL, LONG, EVEN = 1500, 3250, 4250
 VIEW = View(64, scale=(0.9, 1.0), flip=0.0, jitter=0.5, brightness=0.2, contrast=0.2)
 
 
@@ -79,7 +82,7 @@ def tokenizer() -> ByteBPE:
 
 
 def batches() -> Batches:
-    """Pictures and conversations: TELL steps of what and where, then one to four turns on each."""
+    """Pictures and conversations: TELL steps of what and where, then up to four turns, or eight."""
     words, pictures = tokenizer(), cached(SCENES, recipe=FEW).rgb.transpose(0, 3, 1, 2)
     said = talks(SCENES)
     draw = minibatches(
@@ -90,14 +93,15 @@ def batches() -> Batches:
 
     def make(step: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         images, which = draw(step, generator)
-        rows = []
+        rows, longest, turns = [], 4 if step < LONG else ASKED + 2, 0
         for scene in which.tolist():
             if step < TELL:
                 chosen = said[scene][:2]
             else:
                 order = torch.randperm(len(said[scene]), generator=generator)
-                most = int(torch.randint(1, 5, (), generator=generator))
-                chosen = [said[scene][i] for i in order[:most]]
+                if step < EVEN or not turns:
+                    turns = int(torch.randint(1, longest + 1, (), generator=generator))
+                chosen = [said[scene][i] for i in order[:turns]]
             parts = [begin(chosen[0]), *map(once, chosen[1:])]
             rows.append([list(chain.from_iterable(side)) for side in zip(*parts, strict=True)])
         tokens, is_pad = padded([ids for ids, _ in rows], words.id_of(TEMPLATE.end))
@@ -184,7 +188,7 @@ def main() -> None:
         seed=SEED,
         batch_size=BATCH,
         data=f"world, split train, {SCENES} scenes with one to three objects: {TELL} steps of "
-        f"tags and places, then one to four turns, {ASKED} questions a scene; tower of blip_scenes",
+        f"tags and places, then 1 to 4 turns, from step {LONG} 1 to 8; tower of blip_scenes",
         metrics=measured(model.eval()),
         random=random,
     )
