@@ -11,7 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from course_lib.exercises import llava_quiz
-from course_lib.exercises.engine import Exercise, Misconception
+from course_lib.exercises.engine import Exercise, Misconception, Verdict, close
 from course_lib.exercises.llava_blindfold import BLINDFOLD
 from course_lib.exercises.llava_counted import COUNTED
 from course_lib.exercises.llava_loss import ANSWER_LOSS
@@ -22,7 +22,18 @@ from course_lib.exercises.llava_trial import TEST_COUNTED
 
 # --- predict: who learns --------------------------------------------------------------------------
 
+WHEN = ("never", "stage 1", "stage 2", "both")
 LEARNS = {"tower": "never", "projector": "both", "language": "stage 2", "places": 625}
+
+
+def _spelt(got, expected):
+    """`close`, which says so where a word is none of those that are asked for."""
+    for name in ("tower", "projector", "language"):
+        told = got.get(name) if isinstance(got, dict) else None
+        if isinstance(told, str) and told.strip().casefold() not in WHEN:
+            return Verdict(False, f"{name!r}: {told!r} is none of {', '.join(map(repr, WHEN))}")
+    return close(got, expected)
+
 
 WHO_LEARNS = Exercise(
     name="who_learns",
@@ -41,6 +52,7 @@ model that can talk. In **stage 1** it sees captions, in **stage 2** conversatio
   of which is the image token. How many places does the language model read?
 """,
     solution=LEARNS,
+    compare=_spelt,
     misconceptions=(
         Misconception(
             "tower in stage 1",
@@ -118,6 +130,42 @@ model that can talk. In **stage 1** it sees captions, in **stage 2** conversatio
             "one side",
             LEARNS | {"places": 73},
             "336 / 14 = 24 is one side of the grid; it has 24 · 24 patches.",
+        ),
+        Misconception(
+            "one side and the image token",
+            LEARNS | {"places": 74},
+            "74 is 50 + 24: 24 patches are one side of the grid, which has 24 · 24 of them; "
+            "and the image token goes.",
+        ),
+        Misconception(
+            "patches and class token",
+            LEARNS | {"places": 577},
+            "577 are the tower's tokens, the class token among them. That one is not read, "
+            "and the 49 other tokens of the conversation are.",
+        ),
+        Misconception(
+            "one patch too few",
+            LEARNS | {"places": 624},
+            "624 is one too few: 24 · 24 = 576 are patches alone, the class token is not "
+            "among them.",
+        ),
+        Misconception(
+            "a patch for the grid",
+            LEARNS | {"places": 245},
+            "245 is 49 + 14 · 14: but 14 is the side of one patch, in pixels. Count how many "
+            "of them stand along a side of the picture.",
+        ),
+        Misconception(
+            "pixels of CLIP",
+            LEARNS | {"places": 305},
+            "305 is 49 + 16 · 16, with the 224 pixels of the first LLaVA. The tower of "
+            "LLaVA-1.5 sees 336.",
+        ),
+        Misconception(
+            "pixels",
+            LEARNS | {"places": 112_945},
+            "112,945 counts pixels. The language model reads one vector for each *patch* of "
+            "14 × 14 of them.",
         ),
     ),
     hints=(
@@ -201,6 +249,70 @@ the objects, and no two objects of a scene share a colour. To three decimals:
             SOME | {"blind": 0.611},
             "Who never looks does not know which colours are there: one in eight. So the blind "
             "control alone does *not* uncover this habit; the number of objects does.",
+        ),
+        Misconception(
+            "share of wrong answers",
+            {"one": 0.0, "two": 0.5, "three": 0.667, "all": 0.389, "blind": 0.875},
+            "These are the shares of *wrong* answers; those of right ones are asked for.",
+        ),
+        Misconception(
+            "in percent",
+            {"one": 100.0, "two": 50.0, "three": 33.3, "all": 61.1, "blind": 12.5},
+            "These are percent. A share lies between 0 and 1.",
+        ),
+        Misconception(
+            "halved each time",
+            SOME | {"three": 0.25, "all": 0.583},
+            "One object more does not halve the share: with three objects one of *three* "
+            "colours is the right one.",
+        ),
+        Misconception(
+            "one colour too many",
+            {"one": 0.5, "two": 0.333, "three": 0.25, "all": 0.361, "blind": 0.125},
+            "With n objects it has n colours to choose from, not n + 1: one object's colour "
+            "is always the right one.",
+        ),
+        Misconception(
+            "two always right",
+            SOME | {"two": 1.0},
+            "With two objects it names the other one's colour half of the time.",
+        ),
+        Misconception(
+            "chance of the others",
+            SOME | {"three": 0.667},
+            "With three objects two of its three possible answers are wrong, not right.",
+        ),
+        Misconception(
+            "sum of the three",
+            SOME | {"all": 1.833},
+            "You have added up 1, 1/2 and 1/3; each number of objects has a third of the "
+            "questions, so divide by three.",
+        ),
+        Misconception(
+            "product of the three",
+            SOME | {"all": 0.167},
+            "You have multiplied 1, 1/2 and 1/3. A question comes from one kind of scene, "
+            "not from all three: their mean.",
+        ),
+        Misconception(
+            "blind never right",
+            SOME | {"blind": 0.0},
+            "Who always says red is right wherever the cube *is* red: one time in eight.",
+        ),
+        Misconception(
+            "a third, rounded",
+            SOME | {"three": 0.33},
+            "Three decimals are asked for: 1/3 is 0.333.",
+        ),
+        Misconception(
+            "an eighth, rounded up",
+            SOME | {"blind": 0.13},
+            "Three decimals are asked for: 1/8 is 0.125.",
+        ),
+        Misconception(
+            "an eighth, rounded down",
+            SOME | {"blind": 0.12},
+            "Three decimals are asked for: 1/8 is 0.125.",
         ),
     ),
     hints=(

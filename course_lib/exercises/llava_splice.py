@@ -24,12 +24,13 @@ def spliced(tokens, words, patches, image_token):
 def spliced_cases(seed):
     rng = np.random.default_rng(seed)
     cases = []
-    for L, N, D, at in [(6, 3, 2, 2), (5, 4, 3, 1), (7, 2, 4, 4)]:
+    for L, N, D, at, mark in [(6, 3, 2, 2, 8), (5, 4, 3, 1, 3), (7, 2, 4, 4, 0)]:
         tokens, V = rng.permutation(8)[:L], 9
-        tokens[at] = V - 1
+        tokens[tokens == mark] = V - 1
+        tokens[at] = mark
         cases.append({
             "tokens": tokens, "words": rng.normal(size=(V, D)),
-            "patches": rng.normal(size=(N, D)), "image_token": V - 1,
+            "patches": rng.normal(size=(N, D)), "image_token": mark,
         })  # fmt: skip
     return cases
 
@@ -86,6 +87,70 @@ def spliced_backwards(tokens, words, patches, image_token):
 
 def spliced_without_first(tokens, words, patches, image_token):
     return spliced(tokens, words, patches[1:], image_token)
+
+
+def _around(tokens, words, image_token, back=0, on=1):
+    """The words before the picture, without the last `back`, and those from `on` places behind."""
+    at = np.argmax(tokens == image_token)
+    return words[tokens[: at - back]], words[tokens[at + on :]]
+
+
+def spliced_mark_behind(tokens, words, patches, image_token):
+    before, behind = _around(tokens, words, image_token, on=0)
+    return np.concatenate([before, patches, behind])
+
+
+def spliced_word_before_lost(tokens, words, patches, image_token):
+    before, behind = _around(tokens, words, image_token, back=1)
+    return np.concatenate([before, patches, behind])
+
+
+def spliced_word_behind_lost(tokens, words, patches, image_token):
+    before, behind = _around(tokens, words, image_token, on=2)
+    return np.concatenate([before, patches, behind])
+
+
+def spliced_before_only(tokens, words, patches, image_token):
+    return np.concatenate([_around(tokens, words, image_token)[0], patches])
+
+
+def spliced_behind_only(tokens, words, patches, image_token):
+    return np.concatenate([patches, _around(tokens, words, image_token)[1]])
+
+
+def spliced_cut(tokens, words, patches, image_token):
+    return spliced(tokens, words, patches, image_token)[: len(tokens)]
+
+
+def spliced_before_the_last_word(tokens, words, patches, image_token):
+    others, at = _without(tokens, image_token), np.argmax(tokens == image_token) - 1
+    return np.concatenate([words[others[:at]], patches, words[others[at:]]])
+
+
+def spliced_sum(tokens, words, patches, image_token):
+    return spliced(tokens, words, patches.sum(axis=0, keepdims=True), image_token)
+
+
+def spliced_greatest(tokens, words, patches, image_token):
+    return spliced(tokens, words, patches.max(axis=0, keepdims=True), image_token)
+
+
+def spliced_in_the_table(tokens, words, patches, image_token):
+    at = np.argmax(tokens == image_token)
+    return np.concatenate([words[:at], patches, words[at + 1 :]])
+
+
+def spliced_in_its_row(tokens, words, patches, image_token):
+    return np.concatenate([words[:image_token], patches, words[image_token + 1 :]])
+
+
+def spliced_id_as_place(tokens, words, patches, image_token):
+    before, behind = words[tokens[:image_token]], words[tokens[image_token + 1 :]]
+    return np.concatenate([before, patches, behind])
+
+
+def spliced_largest_id(tokens, words, patches, image_token):
+    return spliced(tokens, words, patches, tokens.max())
 
 
 SPLICED = Exercise(
@@ -172,6 +237,84 @@ language model reads [[1], [8], [9], [2]].
             spliced_without_first,
             "Your first patch is missing. A class token has been taken away before; `patches` "
             "holds patches only.",
+        ),
+        Misconception(
+            "image token kept behind",
+            spliced_mark_behind,
+            "Your text is one vector too long: the image token's own vector still stands "
+            "behind the patches. `tokens[at:]` begins with it, and `np.insert` takes nothing "
+            "out.",
+        ),
+        Misconception(
+            "word before lost",
+            spliced_word_before_lost,
+            "The word before your picture is missing: `tokens[:at]` already ends in front of "
+            "the image token.",
+        ),
+        Misconception(
+            "word behind lost",
+            spliced_word_behind_lost,
+            "The word behind your picture is missing: only the image token goes, so the rest "
+            "begins at `at + 1`.",
+        ),
+        Misconception(
+            "words behind forgotten",
+            spliced_before_only,
+            "Your text ends with the picture: the words behind the image token are missing, "
+            "and with them, mostly, the question.",
+        ),
+        Misconception(
+            "words before forgotten",
+            spliced_behind_only,
+            "Your text begins with the picture: the words before the image token are missing.",
+        ),
+        Misconception(
+            "cut to its old length",
+            spliced_cut,
+            "The picture stands where it should, but you have cut the text to its old length "
+            "L: its last N − 1 words are gone. It is longer now.",
+        ),
+        Misconception(
+            "one word too early",
+            spliced_before_the_last_word,
+            "Your picture stands one word too early: the word before the image token comes "
+            "before the patches.",
+        ),
+        Misconception(
+            "their sum",
+            spliced_sum,
+            "You put one vector, the sum of the patches, in place of N. What is *where* is "
+            "gone before the first word has been read.",
+        ),
+        Misconception(
+            "the greatest of each",
+            spliced_greatest,
+            "You put one vector, the greatest numbers of all patches, in place of N. Each "
+            "patch is a word of its own.",
+        ),
+        Misconception(
+            "table cut at the place",
+            spliced_in_the_table,
+            "You cut the *table* `words`, which is in the order of the ids. The vectors of "
+            "the text, in its order, are `words[tokens]`.",
+        ),
+        Misconception(
+            "table cut at the id",
+            spliced_in_its_row,
+            "You return the whole table `words` with the patches in one of its rows. The "
+            "text says which vectors come, and in which order: `words[tokens]`.",
+        ),
+        Misconception(
+            "id taken for the place",
+            spliced_id_as_place,
+            "You cut the text at place number `image_token`. That is an id; the place is "
+            "where this id stands among the `tokens`.",
+        ),
+        Misconception(
+            "greatest id",
+            spliced_largest_id,
+            "You look for the greatest id. The image token often has it, but not here "
+            "always: compare with `image_token`.",
         ),
     ),
     hints=(

@@ -82,6 +82,47 @@ def tower_mean(x, blocks):
     return _through(x, blocks[:-1])[1:].mean(axis=0)
 
 
+def tower_first_block_alone(x, blocks):
+    return _through(x, blocks[:1])[1:]
+
+
+def tower_last_but_one_alone(x, blocks):
+    return _through(x, blocks[-2:-1])[1:]
+
+
+def tower_last_alone(x, blocks):
+    return _through(x, blocks[-1:])[1:]
+
+
+def tower_two_too_few_normalised(x, blocks):
+    return _normed(_through(x, blocks[:-2]))[1:]
+
+
+def tower_first_skipped_normalised(x, blocks):
+    return _normed(_through(x, blocks[1:]))[1:]
+
+
+def tower_half_normalised(x, blocks):
+    x = _through(x, blocks[:-1])
+    return (x - x.mean(axis=1, keepdims=True))[1:]
+
+
+def tower_both_ends_lost(x, blocks):
+    return _through(x, blocks[:-1])[1:-1]
+
+
+def tower_column_lost(x, blocks):
+    return _through(x, blocks[:-1])[:, 1:]
+
+
+def tower_class_token_normalised(x, blocks):
+    return _normed(_through(x, blocks[:-1]))
+
+
+def tower_class_token_of_the_last(x, blocks):
+    return _through(x, blocks)
+
+
 TOWER_TOKENS = Exercise(
     name="tower_tokens",
     title="Repair: features from the wrong floor",
@@ -143,6 +184,64 @@ whole block.)
             "mean of the patches",
             tower_mean,
             "You return one vector, the mean. The language model is to look at single patches.",
+        ),
+        Misconception(
+            "one block run",
+            tower_first_block_alone,
+            "You run the first block and no other. All blocks but the last are run, one "
+            "after the other (is your `return` inside the loop?).",
+        ),
+        Misconception(
+            "last but one alone",
+            tower_last_but_one_alone,
+            "You run the last block but one, and it alone. Its input is what comes out of "
+            "the blocks before it: run these first.",
+        ),
+        Misconception(
+            "last alone",
+            tower_last_alone,
+            "You run the last block, and it alone. It is the one block that is *not* run.",
+        ),
+        Misconception(
+            "two blocks too few, normalised",
+            tower_two_too_few_normalised,
+            "You have left out two blocks, and the norm is still there. −2 names the last "
+            "block *but one*, which is run: `blocks[:-1]`.",
+        ),
+        Misconception(
+            "first block left out, normalised",
+            tower_first_skipped_normalised,
+            "You have left out the *first* block, and the norm is still there. It is the "
+            "last block that is not run.",
+        ),
+        Misconception(
+            "half a norm",
+            tower_half_normalised,
+            "The right block, but you still take away each token's mean, which is half of "
+            "the norm. The patches are taken as they are.",
+        ),
+        Misconception(
+            "last patch lost, too",
+            tower_both_ends_lost,
+            "Your last patch is missing: the class token stands first, and behind the "
+            "patches stands nothing.",
+        ),
+        Misconception(
+            "column in place of a row",
+            tower_column_lost,
+            "You have taken away a *column*, the first number of each token. The class token "
+            "is the first row.",
+        ),
+        Misconception(
+            "class token kept, normalised",
+            tower_class_token_normalised,
+            "Your first row is the class token, which is no patch, and the norm is still there.",
+        ),
+        Misconception(
+            "class token kept, last block",
+            tower_class_token_of_the_last,
+            "Your tokens still come from behind the *last* block, and the first of them is "
+            "the class token, which is no patch.",
         ),
     ),
     hints=(
