@@ -30,7 +30,7 @@ def blindfold_cases(seed):
     rng = np.random.default_rng(seed)
     cases = []
     for b, h, w, which in [(3, 2, 4, (0, 0, 1, 2, 2)), (4, 3, 2, (3, 1, 1, 0, 2, 3)),
-                           (5, 4, 3, (0, 4, 4))]:  # fmt: skip
+                           (5, 6, 3, (0, 4, 4))]:  # fmt: skip
         cases.append({"pictures": rng.uniform(size=(b, h, w)), "which": np.array(which)})
     return cases
 
@@ -63,6 +63,71 @@ def blind_by_picture(pictures, which):
 
 def blind_once(pictures, which):
     return pictures.mean(axis=0)
+
+
+def blind_white(pictures, which):
+    return np.ones((len(which), *pictures.shape[1:]))
+
+
+def blind_half(pictures, which):
+    return np.full((len(which), *pictures.shape[1:]), 0.5)
+
+
+def blind_first(pictures, which):
+    return np.repeat(pictures[:1], len(which), axis=0)
+
+
+def blind_all_others(pictures, which):
+    others = (pictures.sum(axis=0) - pictures) / (len(pictures) - 1)
+    return others[which]
+
+
+def blind_next(pictures, which):
+    return pictures[(which + 1) % len(pictures)]
+
+
+def blind_next_question(pictures, which):
+    return pictures[np.roll(which, 1)]
+
+
+def blind_last_question(pictures, which):
+    return pictures[np.roll(which, -1)]
+
+
+def blind_turned_round(pictures, which):
+    return pictures[which[::-1]]
+
+
+def blind_asked_about(pictures, which):
+    return np.repeat(pictures[np.unique(which)].mean(axis=0, keepdims=True), len(which), axis=0)
+
+
+def blind_once_of_questions(pictures, which):
+    return pictures[which].mean(axis=0)
+
+
+def blind_sum(pictures, which):
+    return np.repeat(pictures.sum(axis=0, keepdims=True), len(which), axis=0)
+
+
+def blind_median(pictures, which):
+    return np.repeat(np.median(pictures, axis=0, keepdims=True), len(which), axis=0)
+
+
+def blind_less_the_mean(pictures, which):
+    return pictures[which] - pictures.mean(axis=0)
+
+
+def blind_rows_repeated(pictures, which):
+    return np.repeat(pictures.mean(axis=0), len(which), axis=0)
+
+
+def blind_tiled(pictures, which):
+    return np.tile(pictures.mean(axis=0), (len(which), 1))
+
+
+def blind_mean_indexed(pictures, which):
+    return pictures.mean(axis=0)[which]
 
 
 BLINDFOLD = Exercise(
@@ -124,6 +189,102 @@ little.
             "one for all",
             blind_once,
             "You return one picture. Every question needs its copy, (Q, H, W).",
+        ),
+        Misconception(
+            "white",
+            blind_white,
+            "You show a white square. That is blind, but no picture ever looked so: the "
+            "network may answer oddly because it is *odd*.",
+        ),
+        Misconception(
+            "half grey",
+            blind_half,
+            "You show 0.5 everywhere. That is blind, but no picture ever looked so; the mean "
+            "has at least a table's colour.",
+        ),
+        Misconception(
+            "first picture",
+            blind_first,
+            "You show everybody the first picture. That is blind to all the others, but a "
+            "real scene is no neutral one: questions about *it* are answered by looking.",
+        ),
+        Misconception(
+            "mean of the others",
+            blind_all_others,
+            "Each question is shown the mean of all pictures but its own. Then each sees "
+            "something else, and its own picture is told by what is missing.",
+        ),
+        Misconception(
+            "the next picture",
+            blind_next,
+            "You show each question another picture. That is a good control too, but the "
+            "other one, *shuffled*: the network sees something, and is misled.",
+        ),
+        Misconception(
+            "the question before",
+            blind_next_question,
+            "Each question is shown the picture of the one before. That is *shuffled*, not "
+            "blind; and two questions about one picture follow one another, so some are "
+            "shown their own.",
+        ),
+        Misconception(
+            "the question behind",
+            blind_last_question,
+            "Each question is shown the picture of the next one. That is *shuffled*, not "
+            "blind; and two questions about one picture follow one another, so some are "
+            "shown their own.",
+        ),
+        Misconception(
+            "questions turned round",
+            blind_turned_round,
+            "You have turned the order of the questions round. That is *shuffled*, not "
+            "blind: each is shown a real picture, and some are shown their own.",
+        ),
+        Misconception(
+            "mean of those asked about",
+            blind_asked_about,
+            "Your mean leaves out pictures that nobody asks about. It is that of all B.",
+        ),
+        Misconception(
+            "one for all, by questions",
+            blind_once_of_questions,
+            "You return one picture, in which each counts once for each question about it. "
+            "Every question needs a copy, and each of the B pictures counts once.",
+        ),
+        Misconception(
+            "sum",
+            blind_sum,
+            "You show the sum of all pictures, which is far too bright for a picture. Their "
+            "mean is asked for.",
+        ),
+        Misconception(
+            "median",
+            blind_median,
+            "You show the median of each pixel. That is blind as well, but the mean is asked for.",
+        ),
+        Misconception(
+            "less the mean",
+            blind_less_the_mean,
+            "You show what makes each picture *different* from the mean: that is all that "
+            "there is to see. Show the mean itself.",
+        ),
+        Misconception(
+            "rows repeated",
+            blind_rows_repeated,
+            "You have repeated the *rows* of the mean picture: without `keepdims=True` its "
+            "first axis is H, no longer B.",
+        ),
+        Misconception(
+            "rows tiled",
+            blind_tiled,
+            "Your copies of the mean stand below one another as one high picture. `np.tile` "
+            "needs a number for each axis, (Q, 1, 1).",
+        ),
+        Misconception(
+            "mean indexed",
+            blind_mean_indexed,
+            "You index the mean picture with `which`: its first axis is H, and what comes "
+            "back are rows. Repeat it, once for each question.",
         ),
     ),
     hints=(

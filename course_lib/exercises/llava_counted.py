@@ -104,6 +104,81 @@ def counted_one_early(tokens, assistant, end):
     return np.append(counted(tokens, assistant, end)[1:], False)
 
 
+def counted_one_late(tokens, assistant, end):
+    return np.append(False, counted(tokens, assistant, end)[:-1])
+
+
+def counted_first_word_lost(tokens, assistant, end):
+    return counted(tokens, assistant, end) & counted_one_late(tokens, assistant, end)
+
+
+def counted_one_behind(tokens, assistant, end):
+    return counted(tokens, assistant, end) | counted_one_late(tokens, assistant, end)
+
+
+def counted_last_end_lost(tokens, assistant, end):
+    """As if all `end` tokens at the row's end were pads."""
+    pads = np.minimum.accumulate((tokens == end)[::-1])[::-1]
+    return counted(tokens, assistant, end) & ~pads
+
+
+def counted_pads_and_ends(tokens, assistant, end):
+    return counted(tokens, assistant, end) | (tokens == end)
+
+
+def counted_inverted(tokens, assistant, end):
+    return ~counted(tokens, assistant, end)
+
+
+def counted_all_words(tokens, assistant, end):
+    return (tokens != assistant) & (tokens != end)
+
+
+def counted_all_but_ends(tokens, assistant, end):
+    return tokens != end
+
+
+def counted_on_and_on(tokens, assistant, end):
+    return np.arange(len(tokens)) > np.argmax(tokens == assistant)
+
+
+def counted_on_and_on_with_mark(tokens, assistant, end):
+    return np.cumsum(tokens == assistant) > 0
+
+
+def counted_last_and_pads(tokens, assistant, end):
+    return np.arange(len(tokens)) > np.flatnonzero(tokens == assistant)[-1]
+
+
+def counted_more_marks_than_ends(tokens, assistant, end):
+    return np.cumsum(tokens == assistant) > np.cumsum(tokens == end)
+
+
+def counted_behind_odd_ends(tokens, assistant, end):
+    ends = np.cumsum(tokens == end) - (tokens == end)
+    return ends % 2 == 1
+
+
+def counted_from_odd_ends(tokens, assistant, end):
+    return np.cumsum(tokens == end) % 2 == 1
+
+
+def counted_fixed_marks(tokens, assistant, end):
+    return counted(tokens, ASSISTANT, END)
+
+
+def counted_as_labels(tokens, assistant, end):
+    return np.where(counted(tokens, assistant, end), tokens, -100)
+
+
+def counted_as_places(tokens, assistant, end):
+    return np.flatnonzero(counted(tokens, assistant, end))
+
+
+def counted_themselves(tokens, assistant, end):
+    return tokens[counted(tokens, assistant, end)]
+
+
 COUNTED = Exercise(
     name="counted",
     title="Whose words count",
@@ -188,8 +263,117 @@ counts   .  .  .  .   .  T  T   .  .  .   .  T  T  T   .  .
         Misconception(
             "one place early",
             counted_one_early,
-            "You mark the places *before* the tokens that count, where they are foretold. Mark "
-            "the tokens; the loss does the shift, and two shifts are one too many.",
+            "Your marks stand one place early: the assistant's mark counts, the `end` does not. "
+            "Write down first whether a token counts, and look then at what it changes; where it "
+            "is foretold is for the loss to know.",
+        ),
+        Misconception(
+            "one place late",
+            counted_one_late,
+            "Your marks stand one place late: each reply loses its first word, and what "
+            "stands behind its `end` counts.",
+        ),
+        Misconception(
+            "first word lost",
+            counted_first_word_lost,
+            "The first word of each reply is missing. The reply begins right behind the "
+            "mark: `at + 1`.",
+        ),
+        Misconception(
+            "one place too long",
+            counted_one_behind,
+            "Your replies go on one token behind their `end`, to the user's mark or a pad.",
+        ),
+        Misconception(
+            "last end lost",
+            counted_last_end_lost,
+            "The `end` of your last reply is missing: it has the pads' id, and went with "
+            "them. The first in that row of `end` tokens is the assistant's; the pads stand "
+            "behind it.",
+        ),
+        Misconception(
+            "every end and pad",
+            counted_pads_and_ends,
+            "You count every `end`: the user's, too, and the pads. Only one behind a reply "
+            "is the assistant's.",
+        ),
+        Misconception(
+            "inverted",
+            counted_inverted,
+            "It is just the other way round: your mask is True where the loss must not look, "
+            "at questions and pads.",
+        ),
+        Misconception(
+            "everybody's words",
+            counted_all_words,
+            "You leave out two marks, and all words count, the user's as well. Who says a "
+            "word cannot be seen from the word: it hangs on which mark came last.",
+        ),
+        Misconception(
+            "all but the ends",
+            counted_all_but_ends,
+            "You leave out the `end` tokens alone: questions and marks count, and nothing "
+            "ever teaches the model to stop.",
+        ),
+        Misconception(
+            "on and on",
+            counted_on_and_on,
+            "Behind the first mark everything counts in yours, questions and pads: at an "
+            "`end` the assistant stops speaking.",
+        ),
+        Misconception(
+            "on and on, with the mark",
+            counted_on_and_on_with_mark,
+            "From the first mark on everything counts in yours, the mark, questions and "
+            "pads: at an `end` the assistant stops speaking.",
+        ),
+        Misconception(
+            "last reply and pads",
+            counted_last_and_pads,
+            "Only what stands behind the last mark counts in yours, pads included. Every "
+            "reply counts, each as far as its `end`.",
+        ),
+        Misconception(
+            "more marks than ends",
+            counted_more_marks_than_ends,
+            "Nothing counts in yours. What the user says has an `end`, too: there are never "
+            "more marks than ends.",
+        ),
+        Misconception(
+            "behind odd ends",
+            counted_behind_odd_ends,
+            "You count by whether an odd number of ends has come: that takes in the "
+            "assistant's mark, and every second pad.",
+        ),
+        Misconception(
+            "from odd ends on",
+            counted_from_odd_ends,
+            "You count from each odd `end` to the next: that takes in the user's `end` and "
+            "the mark, leaves out the reply's own `end`, and counts every second pad.",
+        ),
+        Misconception(
+            "marks fixed",
+            counted_fixed_marks,
+            "Your function knows the marks of the example, 2 and 3, and no others: take "
+            "`assistant` and `end`.",
+        ),
+        Misconception(
+            "labels",
+            counted_as_labels,
+            "You return labels, with −100 where nothing counts. The right tokens count; but "
+            "a mask is asked for, True or False.",
+        ),
+        Misconception(
+            "places",
+            counted_as_places,
+            "You return the places of the right tokens. A mask is asked for: one True or "
+            "False for each of the L tokens.",
+        ),
+        Misconception(
+            "the tokens themselves",
+            counted_themselves,
+            "You return the right tokens themselves. A mask is asked for: one True or False "
+            "for each of the L tokens.",
         ),
     ),
     hints=(

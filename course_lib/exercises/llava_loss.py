@@ -28,6 +28,8 @@ def answer_loss_cases(seed):
         counts = np.zeros(L, bool)
         counts[list(counting)] = True
         tokens = rng.integers(0, V - 1, L)
+        first, second = counting
+        tokens[second] = (tokens[first] + rng.integers(1, V - 1)) % (V - 1)  # another word
         tokens[at] = V - 1
         cases.append({
             "logits": 2 * rng.normal(size=(L - 1 + N, V)), "tokens": tokens, "counts": counts
@@ -100,6 +102,83 @@ def answer_log_of_mean(logits, tokens, counts):
 def answer_likeliest(logits, tokens, counts):
     wanted = np.flatnonzero(counts)
     return -_log_p(logits)[wanted + len(logits) - len(tokens) - 1].max(axis=1).mean()
+
+
+def _log_p_of(logits, tokens, counts):
+    """log p of each token that counts, where it should be looked up."""
+    wanted = np.flatnonzero(counts)
+    return _log_p(logits)[wanted + len(logits) - len(tokens) - 1, tokens[wanted]]
+
+
+def answer_of_the_next(logits, tokens, counts):
+    wanted = np.flatnonzero(counts)
+    return -_log_p(logits)[wanted + len(logits) - len(tokens), tokens[wanted + 1]].mean()
+
+
+def answer_token_before(logits, tokens, counts):
+    return -_log_p_of(logits, np.roll(tokens, 1), counts).mean()
+
+
+def answer_token_by_place(logits, tokens, counts):
+    before = np.flatnonzero(counts) + len(logits) - len(tokens) - 1
+    return -_log_p(logits)[before, tokens[before]].mean()
+
+
+def answer_each_with_each(logits, tokens, counts):
+    wanted = np.flatnonzero(counts)
+    before = wanted + len(logits) - len(tokens) - 1
+    return -_log_p(logits)[before][:, tokens[wanted]].mean()
+
+
+def answer_last_places(logits, tokens, counts):
+    n = counts.sum()
+    return -_log_p(logits)[np.arange(-n - 1, -1), tokens[counts]].mean()
+
+
+def answer_first_only(logits, tokens, counts):
+    return -_log_p_of(logits, tokens, counts)[0]
+
+
+def answer_and_all_behind(logits, tokens, counts):
+    return answer_loss(logits, tokens, np.maximum.accumulate(counts))
+
+
+def answer_over_the_steps(logits, tokens, counts):
+    return -_log_p_of(logits, tokens, counts).sum() / (len(logits) - 1)
+
+
+def answer_over_the_places(logits, tokens, counts):
+    return -_log_p_of(logits, tokens, counts).sum() / len(logits)
+
+
+def answer_one_by_one(logits, tokens, counts):
+    return -_log_p_of(logits, tokens, counts)
+
+
+def answer_softmax_over_all(logits, tokens, counts):
+    wanted = np.flatnonzero(counts)
+    before = wanted + len(logits) - len(tokens) - 1
+    return (np.log(np.exp(logits).sum()) - logits[before, tokens[wanted]]).mean()
+
+
+def answer_softmax_twice(logits, tokens, counts):
+    return answer_loss(np.exp(_log_p(logits)), tokens, counts)
+
+
+def answer_probability(logits, tokens, counts):
+    return np.exp(_log_p_of(logits, tokens, counts)).mean()
+
+
+def answer_minus_probability(logits, tokens, counts):
+    return -answer_probability(logits, tokens, counts)
+
+
+def answer_perplexity(logits, tokens, counts):
+    return np.exp(answer_loss(logits, tokens, counts))
+
+
+def answer_in_bits(logits, tokens, counts):
+    return answer_loss(logits, tokens, counts) / np.log(2)
 
 
 ANSWER_LOSS = Exercise(
@@ -201,6 +280,96 @@ at place 3.
             answer_likeliest,
             "You take the greatest log p at each place. The loss asks for the token that *is* "
             "there, right or wrong.",
+        ),
+        Misconception(
+            "counted where it is foretold",
+            answer_of_the_next,
+            "You count the token *behind* each one that counts. `counts` is about the tokens "
+            "to be told, not about the places that tell them.",
+        ),
+        Misconception(
+            "token before",
+            answer_token_before,
+            "The right logits, but held against the token *before* the one that counts: the "
+            "place goes back by one, and the token does not.",
+        ),
+        Misconception(
+            "place among the tokens",
+            answer_token_by_place,
+            "You look up `tokens` at a place among the S. The L tokens are counted as in the "
+            "text; only the logits are moved.",
+        ),
+        Misconception(
+            "each with each",
+            answer_each_with_each,
+            "You hold every place against every word that counts. Each place has its own: "
+            "`log_p[before, tokens[wanted]]`, both indices at once.",
+        ),
+        Misconception(
+            "the last places",
+            answer_last_places,
+            "You take the last places of all, as if the answer ended the text. `counts` says "
+            "where it stands.",
+        ),
+        Misconception(
+            "first word only",
+            answer_first_only,
+            "Only the first token that counts is in your loss: `np.argmax` finds one, "
+            "`np.flatnonzero` all.",
+        ),
+        Misconception(
+            "all behind the first",
+            answer_and_all_behind,
+            "From the first token that counts on you take all of them. Between and behind "
+            "the replies stand tokens that do not count.",
+        ),
+        Misconception(
+            "divided by the steps",
+            answer_over_the_steps,
+            "The right sum, but divided by the S − 1 places that have a next one. Divide by "
+            "the tokens that count, `counts.sum()`.",
+        ),
+        Misconception(
+            "divided by the places",
+            answer_over_the_places,
+            "The right sum, but divided by the S places, so a larger picture makes an answer "
+            "cheap. Divide by the tokens that count.",
+        ),
+        Misconception(
+            "no mean",
+            answer_one_by_one,
+            "You return −log p of each token, and rightly; their mean is asked for.",
+        ),
+        Misconception(
+            "softmax over all",
+            answer_softmax_over_all,
+            "Your softmax runs over all places and words together. At each place it runs "
+            "over the V words: `axis=1`.",
+        ),
+        Misconception(
+            "softmax twice",
+            answer_softmax_twice,
+            "You take the softmax of a softmax. It belongs once over the logits.",
+        ),
+        Misconception(
+            "no logarithm",
+            answer_probability,
+            "You average p itself. The loss is −log p.",
+        ),
+        Misconception(
+            "no logarithm, negative",
+            answer_minus_probability,
+            "You average −p: the logarithm is missing.",
+        ),
+        Misconception(
+            "perplexity",
+            answer_perplexity,
+            "That is the perplexity, exp of the loss. The loss itself is asked for.",
+        ),
+        Misconception(
+            "bits",
+            answer_in_bits,
+            "Your logarithm has base 2. The natural one is meant, as in `np.log`.",
         ),
     ),
     hints=(

@@ -82,6 +82,35 @@ def prompts_nothing_hidden(rows, pad):
     return tokens, np.zeros_like(is_pad)
 
 
+def prompts_mask_by_id_inverted(rows, pad):
+    tokens, _ = prompts(rows, pad)
+    return tokens, tokens != pad
+
+
+def prompts_beginnings(rows, pad):
+    short = min(len(row) for row in rows)
+    tokens = np.array([row[:short] for row in rows])
+    return tokens, np.zeros(tokens.shape, bool)
+
+
+def prompts_ends_taken_out(rows, pad):
+    return prompts([[token for token in row if token != pad] for row in rows], pad)
+
+
+def prompts_zeros(rows, pad):
+    tokens, is_pad = prompts(rows, pad)
+    return np.where(is_pad, 0, tokens), is_pad
+
+
+def prompts_without_mask(rows, pad):
+    return prompts(rows, pad)[0]
+
+
+def prompts_all_hidden(rows, pad):
+    tokens, is_pad = prompts(rows, pad)
+    return tokens, np.ones_like(is_pad)
+
+
 PROMPTS = Exercise(
     name="prompts",
     title="Repair: prompts that end with a pad",
@@ -140,6 +169,41 @@ get nonsense for answers, long ones do not. Repair it: pads on the **left**, in 
             prompts_nothing_hidden,
             "Your mask hides nothing: the prompts would read their pads as words, and an answer "
             "would depend on what else is in the batch.",
+        ),
+        Misconception(
+            "mask by the id, inverted",
+            prompts_mask_by_id_inverted,
+            "Your mask is True at the words, and goes by the *id*: is_pad is True at the "
+            "pads, and a pad's id inside a prompt is to be read.",
+        ),
+        Misconception(
+            "cut to the shortest beginning",
+            prompts_beginnings,
+            "You have cut all rows to the length of the shortest, and with that the ends of "
+            "the longer ones, where the question stands.",
+        ),
+        Misconception(
+            "ends taken out",
+            prompts_ends_taken_out,
+            "You have taken the pad's id out of the prompts. Inside one it ends an earlier "
+            "turn, and is to be read.",
+        ),
+        Misconception(
+            "zeros",
+            prompts_zeros,
+            "Your pads are zeros; `pad` says which id they have.",
+        ),
+        Misconception(
+            "mask not returned",
+            prompts_without_mask,
+            "You return the tokens alone. `is_pad` belongs to them: both are asked for, "
+            "`tokens, is_pad`.",
+        ),
+        Misconception(
+            "everything hidden",
+            prompts_all_hidden,
+            "Your mask is True everywhere, so the words are hidden, too. It begins as True, "
+            "and becomes False where a prompt stands.",
         ),
     ),
     hints=(

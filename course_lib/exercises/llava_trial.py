@@ -6,16 +6,17 @@ import numpy as np
 
 from course_lib.exercises.engine import Exercise, Misconception
 from course_lib.exercises.llava_counted import (
-    ASSISTANT,
-    END,
     counted,
     counted_all_ends,
     counted_and_pads,
     counted_first_reply,
+    counted_fixed_marks,
     counted_from_the_first,
+    counted_last_end_lost,
     counted_last_reply,
     counted_no_pads,
     counted_one_early,
+    counted_one_late,
     counted_with_mark,
     counted_without_end,
 )
@@ -35,10 +36,6 @@ def test_counted(counted):
     assert np.array_equal(tokens, before)
     other = np.where(tokens == 2, 8, np.where(tokens == 3, 9, tokens))
     assert [int(c) for c in counted(other, 8, 9)] == expected
-
-
-def counted_fixed_marks(tokens, assistant, end):
-    return counted(tokens, ASSISTANT, END)
 
 
 def counted_in_place(tokens, assistant, end):
@@ -91,6 +88,12 @@ one that returns a list.
             "stops.",
         ),
         Misconception(
+            "last end lost",
+            counted_last_end_lost,
+            "Your test accepts a mask that loses the `end` of the *last* reply, in front of "
+            "the pads: have it counted, and pads behind it.",
+        ),
+        Misconception(
             "questions counted",
             counted_no_pads,
             "Your test accepts a mask that counts the questions, too.",
@@ -129,7 +132,12 @@ one that returns a list.
         Misconception(
             "one place early",
             counted_one_early,
-            "Your test accepts a mask that is moved by one place.",
+            "Your test accepts a mask that stands one place early.",
+        ),
+        Misconception(
+            "one place late",
+            counted_one_late,
+            "Your test accepts a mask that stands one place late.",
         ),
         Misconception(
             "marks fixed",
