@@ -43,6 +43,7 @@ The exercises, one lesson a file:
     llava_splice  a picture inside a text
     llava_tower  which of the eye's tokens are read
     llava_counted  whose words count
+    llava_masks  its masks, right and wrong
     llava_trial  a test of them
     llava_loss  what an answer costs
     llava_blindfold  without its picture

@@ -127,6 +127,11 @@ model that can talk. In **stage 1** it sees captions, in **stage 2** conversatio
             "576 patches, and the 49 other tokens of the conversation.",
         ),
         Misconception(
+            "words alone",
+            LEARNS | {"places": 49},
+            "49 are the words alone. The picture is read as well: a place for each of its patches.",
+        ),
+        Misconception(
             "one side",
             LEARNS | {"places": 73},
             "336 / 14 = 24 is one side of the grid; it has 24 · 24 patches.",

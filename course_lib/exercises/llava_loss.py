@@ -104,10 +104,14 @@ def answer_likeliest(logits, tokens, counts):
     return -_log_p(logits)[wanted + len(logits) - len(tokens) - 1].max(axis=1).mean()
 
 
+def _before(logits, counts):
+    """The places that tell the tokens that count."""
+    return np.flatnonzero(counts) + len(logits) - len(counts) - 1
+
+
 def _log_p_of(logits, tokens, counts):
     """log p of each token that counts, where it should be looked up."""
-    wanted = np.flatnonzero(counts)
-    return _log_p(logits)[wanted + len(logits) - len(tokens) - 1, tokens[wanted]]
+    return _log_p(logits)[_before(logits, counts), tokens[counts]]
 
 
 def answer_of_the_next(logits, tokens, counts):
@@ -120,14 +124,12 @@ def answer_token_before(logits, tokens, counts):
 
 
 def answer_token_by_place(logits, tokens, counts):
-    before = np.flatnonzero(counts) + len(logits) - len(tokens) - 1
+    before = _before(logits, counts)
     return -_log_p(logits)[before, tokens[before]].mean()
 
 
 def answer_each_with_each(logits, tokens, counts):
-    wanted = np.flatnonzero(counts)
-    before = wanted + len(logits) - len(tokens) - 1
-    return -_log_p(logits)[before][:, tokens[wanted]].mean()
+    return -_log_p(logits)[_before(logits, counts)][:, tokens[counts]].mean()
 
 
 def answer_last_places(logits, tokens, counts):
@@ -156,9 +158,8 @@ def answer_one_by_one(logits, tokens, counts):
 
 
 def answer_softmax_over_all(logits, tokens, counts):
-    wanted = np.flatnonzero(counts)
-    before = wanted + len(logits) - len(tokens) - 1
-    return (np.log(np.exp(logits).sum()) - logits[before, tokens[wanted]]).mean()
+    told = logits[_before(logits, counts), tokens[counts]]
+    return (np.log(np.exp(logits).sum()) - told).mean()
 
 
 def answer_softmax_twice(logits, tokens, counts):
@@ -167,10 +168,6 @@ def answer_softmax_twice(logits, tokens, counts):
 
 def answer_probability(logits, tokens, counts):
     return np.exp(_log_p_of(logits, tokens, counts)).mean()
-
-
-def answer_minus_probability(logits, tokens, counts):
-    return -answer_probability(logits, tokens, counts)
 
 
 def answer_perplexity(logits, tokens, counts):
@@ -355,11 +352,6 @@ at place 3.
             "no logarithm",
             answer_probability,
             "You average p itself. The loss is −log p.",
-        ),
-        Misconception(
-            "no logarithm, negative",
-            answer_minus_probability,
-            "You average −p: the logarithm is missing.",
         ),
         Misconception(
             "perplexity",

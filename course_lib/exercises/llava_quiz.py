@@ -79,15 +79,16 @@ QUIZ = (
         correct=1,
         why=(
             "The tower never sees a word.",
-            "A picture is a long beginning of the text. That is also why it costs memory: 576 "
-            "places in each block.",
+            "A picture is a long beginning of the text. That is also why it costs memory: in "
+            "LLaVA-1.5, 576 places in each block.",
             "Its vectors went in with the prompt.",
         ),
     ),
     Question(
         prompt=(
-            "From lesson 11: CLIP hardly noticed that *left of* had become *right of*. Can a "
-            "language model behind CLIP's tower answer such a question?"
+            "From lesson 11: CLIP hardly noticed that *left of* had become *right of*. The "
+            "authors' LLaVA sees through CLIP's tower (ours through BLIP's). Can it answer such a "
+            "question?"
         ),
         choices=(
             "Yes, if the patches tell it: what was lost in the one vector need not be lost in them",
@@ -98,8 +99,8 @@ QUIZ = (
         why=(
             "And because its loss asks for it: a question about sides has one right answer, where "
             "a caption among strangers could do without.",
-            "CLIP's *vector* was never asked. The patches before the pooling still lie where they "
-            "lie; whether they say enough is to be measured.",
+            "CLIP's *vector* was never asked. The patches below it still lie where they lie; "
+            "whether they say enough is to be measured.",
             "Size alone teaches nothing that no loss asks for.",
         ),
     ),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from course_lib.exercises.engine import Exercise, Misconception
-from course_lib.exercises.llava_counted import (
-    counted,
+from course_lib.exercises.llava_counted import counted
+from course_lib.exercises.llava_masks import (
     counted_all_ends,
     counted_and_pads,
+    counted_by_sums,
     counted_first_reply,
     counted_fixed_marks,
     counted_from_the_first,
@@ -54,13 +55,9 @@ def counted_as_list(tokens, assistant, end):
     return counted(tokens, assistant, end).tolist()
 
 
-def counted_by_sums(tokens, assistant, end):
+def counted_without_a_loop(tokens, assistant, end):
     _demand_array(tokens)
-    i = np.arange(len(tokens))
-    begins = np.maximum.accumulate(np.where(tokens == assistant, i, -1))
-    stops = np.maximum.accumulate(np.where(tokens == end, i, -1))
-    stopped = np.concatenate([[-1], stops[:-1]])  # the last end before this token
-    return (begins > stopped) & (i > begins)
+    return counted_by_sums(tokens, assistant, end)
 
 
 TEST_COUNTED = Exercise(
@@ -160,7 +157,7 @@ one that returns a list.
         ),
         Misconception(
             "without a loop",
-            counted_by_sums,
+            counted_without_a_loop,
             "one that compares the places of the last mark and the last end, without a loop.",
         ),
     ),
