@@ -121,6 +121,10 @@ def counted_on_and_on_with_mark(tokens: np.ndarray, assistant: int, end: int) ->
     return np.cumsum(tokens == assistant) > 0
 
 
+def counted_from_mark_to_mark(tokens: np.ndarray, assistant: int, end: int) -> np.ndarray:
+    return counted_on_and_on(tokens, assistant, end) & (tokens != assistant)
+
+
 def counted_last_and_pads(tokens: np.ndarray, assistant: int, end: int) -> np.ndarray:
     return np.arange(len(tokens)) > np.flatnonzero(tokens == assistant)[-1]
 
@@ -287,6 +291,12 @@ MISTAKES = (
         "pads: at an `end` the assistant stops speaking.",
     ),
     Misconception(
+        "from mark to mark",
+        counted_from_mark_to_mark,
+        "Your replies go on to the next mark, or to the row's end: the next question and the pads "
+        "count, too. A reply ends at its `end`.",
+    ),
+    Misconception(
         "last reply and pads",
         counted_last_and_pads,
         "Only what stands behind the last mark counts in yours, pads included. Every "
@@ -295,8 +305,8 @@ MISTAKES = (
     Misconception(
         "more marks than ends",
         counted_more_marks_than_ends,
-        "Nothing counts in yours. What the user says has an `end`, too: there are never "
-        "more marks than ends.",
+        "Nothing counts in yours. What the user says has an `end`, too: the first mark does not go "
+        "with the first `end`, and there are never more marks than ends.",
     ),
     Misconception(
         "behind odd ends",

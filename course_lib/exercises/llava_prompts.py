@@ -111,6 +111,18 @@ def prompts_all_hidden(rows, pad):
     return tokens, np.ones_like(is_pad)
 
 
+def prompts_first_word_hidden(rows, pad):
+    tokens, _ = prompts(rows, pad)
+    spare = tokens.shape[1] - np.array([[len(row)] for row in rows])
+    return tokens, np.arange(tokens.shape[1]) <= spare
+
+
+def prompts_last_pad_read(rows, pad):
+    tokens, _ = prompts(rows, pad)
+    spare = tokens.shape[1] - np.array([[len(row)] for row in rows])
+    return tokens, np.arange(tokens.shape[1]) < spare - 1
+
+
 PROMPTS = Exercise(
     name="prompts",
     title="Repair: prompts that end with a pad",
@@ -204,6 +216,16 @@ get nonsense for answers, long ones do not. Repair it: pads on the **left**, in 
             prompts_all_hidden,
             "Your mask is True everywhere, so the words are hidden, too. It begins as True, "
             "and becomes False where a prompt stands.",
+        ),
+        Misconception(
+            "first word hidden",
+            prompts_first_word_hidden,
+            "Your mask is one place too long: it hides the first word of each prompt, too.",
+        ),
+        Misconception(
+            "last pad read",
+            prompts_last_pad_read,
+            "Your mask is one place too short: the pad in front of each prompt is read as a word.",
         ),
     ),
     hints=(

@@ -153,6 +153,14 @@ def spliced_largest_id(tokens, words, patches, image_token):
     return spliced(tokens, words, patches, tokens.max())
 
 
+def spliced_no_picture(tokens, words, patches, image_token):
+    return words[tokens]
+
+
+def spliced_no_picture_no_mark(tokens, words, patches, image_token):
+    return words[_without(tokens, image_token)]
+
+
 SPLICED = Exercise(
     name="spliced",
     title="A picture inside a text",
@@ -315,6 +323,18 @@ language model reads [[1], [8], [9], [2]].
             spliced_largest_id,
             "You look for the greatest id. The image token often has it, but not here "
             "always: compare with `image_token`.",
+        ),
+        Misconception(
+            "no picture",
+            spliced_no_picture,
+            "Your text holds words alone, and the image token's own vector among them. The "
+            "patches belong in its place.",
+        ),
+        Misconception(
+            "no picture, no mark",
+            spliced_no_picture_no_mark,
+            "Your text holds words alone: the image token has gone, but nothing has come in "
+            "its place.",
         ),
     ),
     hints=(
