@@ -40,4 +40,13 @@ The exercises, one lesson a file:
     blip_filter  which captions remain
     blip_quiz  its questions
     llava     13_llava
+    llava_splice  a picture inside a text
+    llava_tower  which of the eye's tokens are read
+    llava_counted  whose words count
+    llava_masks  its masks, right and wrong
+    llava_trial  a test of them
+    llava_loss  what an answer costs
+    llava_blindfold  without its picture
+    llava_prompts  on which side the pads stand
+    llava_quiz  its questions
 """
