@@ -9,16 +9,16 @@ both learn to tell pictures by tags, shape first ("cube shiny red small"), and h
 ("a red cube is behind a torus": a question of yes or no gives away much less), then one to four
 turns on each, of which these are two, and questions the others; later one to eight, and at last as
 many on each picture of a batch, so that none is padded to the length of another. Numbers and places
-take longest to learn, and are asked for twice as often. Writes the tokens
-(llava_scenes.tokens.json), projector and language model (llava_scenes.safetensors) and their card
-beside this file. A run that was stopped goes on.
+take longest to learn, and are asked for twice as often. When the rate has fallen to nothing, it
+rises once more. Writes the tokens (llava_scenes.tokens.json), projector and language model
+(llava_scenes.safetensors) and their card beside this file. A run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -52,7 +52,9 @@ KINDS = ("existence", "colour", "shape", "count", "relation")
 DESCRIBE, STAND = "what is there?", "how do they stand?"
 EYE = vit.Config(image_size=64, patch_size=16, dim=128, depth=2, heads=4)
 TRUNK = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128)
-SCENES, ASKED, STEPS, BATCH, RATE, SEED = 80_000, 6, 8000, 32, 1e-3, 0
+SCENES, ASKED, BATCH, SEED = 80_000, 6, 32, 0
+RUNS = ((8000, 1e-3), (3000, 5e-4))  # steps, and the rate to which each run rises before it falls
+STEPS = sum(steps for steps, _ in RUNS)
 # Until step TELL tags and places only; from LONG on long talks; from EVEN on equally long ones.
 TELL, LONG, EVEN = 1500, 3250, 4250
 VIEW = View(64, scale=(0.9, 1.0), flip=0.0, jitter=0.5, brightness=0.2, contrast=0.2)
@@ -109,6 +111,11 @@ def batches() -> Batches:
         return augment(images, VIEW, generator), tokens, is_pad, counts
 
     return make
+
+
+def later(make: Batches, done: int, step: int, generator: torch.Generator) -> tuple:
+    """The batches of a run that begins behind `done` steps."""
+    return make(done + step, generator)
 
 
 def with_picture(turn: Turn) -> Turn:
@@ -177,14 +184,18 @@ def main() -> None:
     TOKENS.unlink(missing_ok=True)
     model = made().to(device())
     random = measured(model.eval())
-    history = fit(
-        model, batches(), STEPS, train_step=llava.train_step, lr=RATE, warmup=100, seed=SEED,
-        checkpoint=HERE / "llava_scenes.run.safetensors", every=250,
-    )  # fmt: skip
+    make, runs, done = batches(), [], 0
+    for number, (steps, rate) in enumerate(RUNS):
+        runs.append(fit(
+            model, partial(later, make, done), steps, train_step=llava.train_step, lr=rate,
+            warmup=100, seed=SEED + number, every=250,
+            checkpoint=HERE / f"llava_scenes.run{number}.safetensors",
+        ))  # fmt: skip
+        done += steps
     ship(
         shipped(model),
         __file__,
-        history,
+        runs,
         seed=SEED,
         batch_size=BATCH,
         data=f"world, split train, {SCENES} scenes with one to three objects: {TELL} steps of "
