@@ -11,7 +11,8 @@ from packaging.utils import canonicalize_name
 from course_lib.doctor import ROOT, locked_versions
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-WANTED = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+EXTRAS = PROJECT["optional-dependencies"]
+WANTED = [*PROJECT["dependencies"], *EXTRAS["cluster"], *EXTRAS["test"]]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
