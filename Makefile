@@ -72,6 +72,7 @@ checkpoints: $(READY)
 	$(BIN)/python data/checkpoints/vit_mae.py
 	$(BIN)/python data/checkpoints/clip_scenes.py
 	$(BIN)/python data/checkpoints/blip_scenes.py
+	$(BIN)/python data/checkpoints/llava_scenes.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
