@@ -4,4 +4,15 @@ What a lecturer hands out and a student hands in:
 
 assignment        what is asked, how many points it earns, what being late costs
 secret            the lecturer's secret, from which hidden seeds and variants follow
+
+What a lecturer receives, and what becomes of it:
+
+inbox             where submissions lie: trees, bulk downloads, loose files
+submission        one notebook, read with suspicion
+answers           which cell answers which exercise
+grading           a class: read, run, judged, written; may be stopped at any moment
+marking           one submission: from outputs to marks
+discreet          what may be repeated of a student's output
+borrowed          answers that are the package's own
+results           results as files
 """
