@@ -1,4 +1,4 @@
-"""New exercises of the assignment `classical`: what is done with keypoints once they are matched."""
+"""New exercises of the assignment `classical`: what is done with keypoints after matching."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ ROTATION_VOTE = Exercise(
     importance=4,
     minutes=15,
     prompt="""
-Each matched keypoint has an angle in picture a and one in picture b. If b is a turned by some angle,
-every right match tells that turn, `angles_b - angles_a`, and wrong matches tell anything.
+Each matched keypoint has an angle in picture a and one in picture b. If b is a turned by some
+angle, every right match tells that turn, `angles_b - angles_a`, and wrong matches tell anything.
 
 1. Bring each turn into [0, 2π).
 2. Let it vote for one of `bins` equal bins of [0, 2π); bin 0 begins at 0.
@@ -238,7 +238,7 @@ it.
         Misconception(
             "only the last one",
             apart_from_the_last,
-            "You look only at the point that was picked last: it must be far from every picked one.",
+            "You look only at the point picked last: a new one must be far from every picked one.",
         ),
         Misconception(
             "square, not circle",

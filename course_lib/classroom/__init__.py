@@ -4,6 +4,15 @@ What a lecturer hands out and a student hands in:
 
 assignment        what is asked, how many points it earns, what being late costs
 secret            the lecturer's secret, from which hidden seeds and variants follow
+roster            who is in the class
+notebook          the student's notebook, built from an assignment's text
+public            what a bundle holds of an exercise, and the check that runs on it
+release           makes a bundle
+bundle            reads one
+checking          what is missing in a student's notebook, and what the public checks say
+rehearsal         runs its cells and checks in a process of its own
+handing_in        makes the one file that is handed in
+commands_student  `course release`, `check` and `submit`
 
 What a lecturer receives, and what becomes of it:
 

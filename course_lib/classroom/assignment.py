@@ -34,11 +34,12 @@ from course_lib.exercises.judge import show
 from course_lib.exercises.probe import NotPlainError, plain
 
 ASSIGNMENTS = Path(course_lib.__file__).parent.parent / "assignments"
+ANSWER = "*Write your answer here, in place of this line.*"  # the empty cell of a written question
 
 
 @dataclass(frozen=True)
 class Task:
-    """An exercise judged by the machine. `lesson`: file of course_lib.exercises, "" if it is new."""
+    """An exercise judged by the machine; `lesson`: its file in course_lib.exercises, or ""."""
 
     exercise: Exercise
     points: float
@@ -159,7 +160,7 @@ def _tasks(name: str, points: Mapping[str, float], variant: int) -> tuple[Task, 
     tasks = []
     for key, worth in points.items():
         lesson, _, exercise = key.rpartition(".")
-        known = _course_exercises(lesson) if lesson else new
+        known = course_exercises(lesson) if lesson else new
         if exercise not in known:
             raise ValueError(
                 f"assignment {name!r} gives points to {key!r}, which does not exist; "
@@ -171,7 +172,8 @@ def _tasks(name: str, points: Mapping[str, float], variant: int) -> tuple[Task, 
     return tuple(tasks)
 
 
-def _course_exercises(lesson: str) -> dict[str, Exercise]:
+def course_exercises(lesson: str) -> dict[str, Exercise]:
+    """The exercises of a file of course_lib.exercises by name."""
     module = importlib.import_module(f"course_lib.exercises.{lesson}")
     return {exercise.name: exercise for exercise in module.EXERCISES}
 
