@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from course_lib.classroom.assignment import Assignment, Written
-from course_lib.classroom.submission import Cell, Submission
+from course_lib.classroom.submission import Submission
 from course_lib.exercises.engine import Exercise
 
 READ_CHARACTERS = 100_000  # of a cell, to look for names in it

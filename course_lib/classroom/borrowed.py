@@ -27,7 +27,7 @@ def borrowings(answers: Answers, assignment: Assignment) -> list[dict[str, str]]
     trees = [tree for source, _ in answers.cells if (tree := tree_of(source)) is not None]
     imported = _imports(trees)
     definitions = _definitions(trees)
-    found = []
+    found = [{"exercise": "", "what": what} for what in sorted(set(_everything(trees)))]
     for task in assignment.tasks:
         exercise = task.exercise
         tree = tree_of(answers.sources.get(exercise.name, ""))
@@ -69,10 +69,15 @@ def _calls(
         is_bank = path.startswith("course_lib.exercises.") and name.isupper()  # for `check`
         if path and not is_bank and name not in allowed:
             yield f"it uses {path[:100]}"
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_lib"):
-            for alias in node.names:
-                if alias.name not in allowed:
-                    yield f"it uses {node.module}.{alias.name}"[:120]
+
+
+def _everything(trees: Iterable[ast.Module]) -> Iterator[str]:
+    """`from course_lib… import *`, after which nobody sees whose a name is."""
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            module = node.module or ""
+            if module.split(".")[0] == "course_lib":
+                yield f"the notebook imports all names of {module[:100]}"
 
 
 def _path(node: ast.AST, imported: dict[str, str]) -> str:

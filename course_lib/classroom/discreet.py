@@ -45,7 +45,7 @@ def repeatable(outputs: Sequence[Output], exercise: Exercise, source: str) -> li
 
 
 def told_error(error: str) -> str:
-    """`ValueError: text (line 3)` → `ValueError (line 3)`, for the errors that Python itself has."""
+    """`ValueError: text (line 3)` → `ValueError (line 3)`, for the errors that Python has."""
     if error == MISSING or OWN_WORDS.fullmatch(error):
         return error
     if "came back, but numbers, text, arrays" in error:
