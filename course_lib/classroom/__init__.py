@@ -24,4 +24,17 @@ marking           one submission: from outputs to marks
 discreet          what may be repeated of a student's output
 borrowed          answers that are the package's own
 results           results as files
+
+How strangers' code is run, and only run:
+
+sandbox           the chain of commands around a worker, and what a submission may use
+pool              warm workers: submissions in, plain data out
+probes            what of an exercise goes into the sandbox: never its answer
+wire              plain data as bytes, read without believing anything
+results           what came back, checked; what went wrong, in words
+worker            in the sandbox: imports once, forks for each submission
+isolate           a room of its own for each: processes, disk, network, limits
+warden            counts seconds and memory, and cannot be killed from inside
+desk              runs the cells as a notebook does, then tries each exercise
+implementer       answers the calls of a student's test, and shows nothing else
 """
