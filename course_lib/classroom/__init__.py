@@ -31,7 +31,7 @@ sandbox           the chain of commands around a worker, and what a submission m
 pool              warm workers: submissions in, plain data out
 probes            what of an exercise goes into the sandbox: never its answer
 wire              plain data as bytes, read without believing anything
-results           what came back, checked; what went wrong, in words
+returned          what came back, checked; what went wrong, in words
 worker            in the sandbox: imports once, forks for each submission
 isolate           a room of its own for each: processes, disk, network, limits
 warden            counts seconds and memory, and cannot be killed from inside

@@ -27,7 +27,7 @@ import numpy as np
 
 from course_lib.classroom import sandbox, wire
 from course_lib.classroom.probes import Probe
-from course_lib.classroom.results import checked, lost_outputs, note_of
+from course_lib.classroom.returned import checked, lost_outputs, note_of
 from course_lib.classroom.sandbox import Limits
 from course_lib.exercises.probe import Output
 

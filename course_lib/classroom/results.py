@@ -1,86 +1,94 @@
-"""What came back of the sandbox, looked at before anybody works with it.
+"""Results as files: one JSON a submission, whole or not there, the same bytes for the same input.
 
-Bytes of a stranger become Outputs as `course_lib.exercises.probe` gives them, or an error in their
-place; and what went wrong in the run becomes a note in words that hold no time and no path.
+No result holds a time of its making, a duration or a path. `key` says from which input and by which
+grader it was made: a run that was stopped goes on with the results whose key still fits.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
 
-from course_lib.classroom import wire
-from course_lib.classroom.probes import Probe
-from course_lib.classroom.sandbox import Limits
-from course_lib.exercises.probe import Output
-
-if TYPE_CHECKING:
-    from course_lib.classroom.pool import Job
-
-TEXTS = {"error": 300, "where": 200, "advice": 200}  # the longest that each may be
-FLAGS = ("untouched", "unfinished", "returned", "asserts_nothing")
-NOTE = 200
+SCHEMA = 1
+Result = dict[str, Any]
 
 
-def checked(probe: Probe, payload: bytes) -> list[Output]:
-    """The Outputs of one frame. What is no Output becomes an error, what is missing too."""
-    count = 1 if probe.ways else len(probe.cases)
+def slug(student: str) -> str:
+    """A file name for a student: readable letters, and a digest that keeps two students apart."""
+    plain = unicodedata.normalize("NFKD", student).encode("ascii", "ignore").decode().lower()
+    readable = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40]
+    digest = hashlib.sha256(student.encode()).hexdigest()[:10]
+    return f"{readable}-{digest}" if readable else digest
+
+
+def marks(points: float, share: float) -> float:
+    """Points × share (0 to 1), to a hundredth, halves upwards."""
+    exact = Decimal(str(points)) * Decimal(str(share))
+    return float(exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def total(values: Iterable[float]) -> float:
+    """The exact sum of marks that have two decimals each."""
+    return float(sum((Decimal(str(value)) for value in values), Decimal(0)))
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that there is the old one or the new one, at any moment."""
+    data = content.encode() if isinstance(content, str) else content
+    part = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        got = wire.decode(payload, only_plain=True)
-    except wire.WireError as error:
-        got = [{"error": str(error)}] * count
-    if not isinstance(got, list) or len(got) != count:
-        got = [{"error": "what came back is no list of results"}] * count
-    return [_output(item, probe) for item in got]
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
-def _output(item: Any, probe: Probe) -> Output:
-    """One Output with the fields that it may have, each of its type."""
-    if not isinstance(item, dict):
-        return {"error": "what came back is no result"}
-    output: Output = {}
-    for name, longest in TEXTS.items():
-        if isinstance(item.get(name), str):
-            output[name] = one_line(item[name], longest)
-    for name in FLAGS:
-        if item.get(name) is True:
-            output[name] = True
-    if isinstance(item.get("changed"), list):
-        known = [name for name in probe.cases[0] if name in item["changed"]] if probe.cases else []
-        if known:
-            output["changed"] = known
-    if "value" in item and "error" not in output and "untouched" not in output:
-        output["value"] = item["value"]
-    return output
+def result_path(folder: Path, student: str) -> Path:
+    """Where a student's result stands in the folder of a grading."""
+    return folder / "results" / f"{slug(student)}.json"
 
 
-def one_line(text: str, longest: int) -> str:
-    """Text without line ends and control characters, cut to a length."""
-    line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+def save(folder: Path, result: Result) -> Path:
+    """Write a result → its path."""
+    path = result_path(folder, result["student"])
+    text = json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    write_whole(path, text + "\n")
+    return path
 
 
-def _reason(why: str, limits: Limits, seconds: int) -> str:
-    return {
-        "time": f"ran out of time ({seconds} s)",
-        "total": f"ran out of time ({limits.submission_seconds} s for the whole submission)",
-        "memory": f"used more than {limits.memory_mb} MB of memory",
-        "died": "ended the process",
-    }.get(why, f"was stopped: {one_line(why, NOTE)}")
+def reusable(folder: Path, student: str, key: str) -> Result | None:
+    """The student's result, if it is there, whole, and made from the input that `key` names."""
+    try:
+        result = json.loads(result_path(folder, student).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        return None
+    return result if result.get("key") == key and result.get("student") == student else None
 
 
-def lost_outputs(probe: Probe, why: str, limits: Limits) -> list[Output]:
-    """What stands for the results of one unit that never came. A test that is lost rejects nothing."""
-    if probe.ways:
-        return [{}]
-    return [{"error": _reason(why, limits, limits.probe_seconds)} for _ in probe.cases]
-
-
-def note_of(job: Job, place: str, number: int, why: str, text: str, limits: Limits) -> str:
-    """One sentence for the grader and the student; cells are counted from 1."""
-    if place == "unit":
-        return f"exercise {job.probes[number].name} {_reason(why, limits, limits.probe_seconds)}"
-    if place != "cell":
-        return f"the submission {_reason(why, limits, limits.submission_seconds)}"
-    if not why:
-        return f"cell {number + 1} raised {one_line(text, NOTE)}"
-    return f"cell {number + 1} {_reason(why, limits, limits.cell_seconds)}"
+def load_results(folder: Path) -> list[Result]:
+    """All results of a grading, by student. Raises ValueError for a file that is none."""
+    found = []
+    for path in sorted((folder / "results").glob("*.json")):
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            schema = result["schema"]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path.name} is no result of a grading: delete it") from None
+        if schema != SCHEMA:
+            raise ValueError(f"{path.name} has schema {schema}, but {SCHEMA} is expected")
+        found.append(result)
+    return sorted(found, key=lambda result: result["student"])
