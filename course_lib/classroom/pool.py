@@ -246,7 +246,7 @@ class Pool:
         workers: int | None = None,
         limits: Limits = Limits(),
         *,
-        sandboxed: bool = True,  # noqa: B008
+        sandboxed: bool = True,
     ) -> None:
         self.limits, self.sandboxed = limits, sandboxed
         self.workers = workers or len(os.sched_getaffinity(0))

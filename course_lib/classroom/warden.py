@@ -167,7 +167,8 @@ def family(desk: int) -> list[psutil.Process]:
 def end_all(desk: int) -> None:
     """Kill everything that the submission started."""
     if os.getpid() == 1:
-        os.kill(-1, signal.SIGKILL)  # all of this namespace but its first process
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)  # all of this namespace but its first process
         return
     for process in family(desk):
         with suppress(psutil.Error):
