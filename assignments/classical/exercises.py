@@ -176,7 +176,7 @@ def strongest_apart_cases(seed):
     for n, distance in [(70, 5), (45, 4), (90, 5), (60, 3)]:
         cells = rng.permutation(16 * 11)[:n]  # whole pixels, so that gaps of exactly `distance`
         points = np.stack([cells % 16, cells // 16], 1) * 1.0
-        cases.append({"points": points, "responses": rng.permutation(n) / n, "distance": distance})
+        cases.append({"points": points, "responses": rng.uniform(0, 1, n), "distance": distance})
     return cases
 
 

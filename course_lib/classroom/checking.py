@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from course_lib.classroom.answers import Answers, find_answers, is_stub, tree_of
+from course_lib.classroom.answers import Answers, defined, find_answers, is_stub, tree_of
 from course_lib.classroom.assignment import ANSWER
 from course_lib.classroom.bundle import Bundle, BundleError, read_bundle
 from course_lib.classroom.rehearsal import Step, rehearse
@@ -24,6 +24,7 @@ FILLED = "filled in"
 UNTOUCHED = "untouched"
 MISSING = "missing"
 BROKEN = "no valid Python"
+OTHER = "defines something else"
 ANSWERED = "answered"
 UNANSWERED = "no answer"
 
@@ -150,6 +151,8 @@ def _exercise_row(bundle: Bundle, answers: Answers, name: str) -> Row:
         cell = UNTOUCHED
     elif all(tree_of(source) is None for source in sources):
         cell = BROKEN
+    elif not any(name in defined(source) for source in sources):
+        cell = OTHER
     else:
         cell = FILLED
     return Row(name, task.points, cell)

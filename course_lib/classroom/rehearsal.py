@@ -148,9 +148,13 @@ def _shell() -> Any:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
+    class Shell(InteractiveShell):
+        def enable_gui(self, gui: str | None = None) -> None:
+            """There are no windows here: `%matplotlib inline` asks for none either."""
+
     quiet = Config()
     quiet.HistoryManager.enabled = False
-    return InteractiveShell.instance(config=quiet)
+    return Shell.instance(config=quiet)
 
 
 def _run(shell: Any, source: str) -> str:
