@@ -17,6 +17,7 @@ commands_student  `course release`, `check` and `submit`
 What a lecturer receives, and what becomes of it:
 
 inbox             where submissions lie: trees, bulk downloads, loose files
+arrival           what a platform tells of them: when they came, whose they are
 submission        one notebook, read with suspicion
 answers           which cell answers which exercise
 grading           a class: read, run, judged, written; may be stopped at any moment
@@ -24,11 +25,27 @@ marking           one submission: from outputs to marks
 discreet          what may be repeated of a student's output
 borrowed          answers that are the package's own
 results           results as files
+by_hand           written answers: sheets out, points in
+tables            CSV in which nothing becomes a formula
+statistics        difficulty, discrimination, common mistakes
+similarity        answers that are built alike
+pages             what all HTML pages share
+reports           a student's feedback
+class_page        the class at a glance
+similarity_page   answers that are alike, side by side
+exports           Canvas, Moodle, Gradescope, nbgrader
+import_into_nbgrader  the script that runs beside nbgrader
+writing           all of these after a grading
+simulate          a class whose true marks are known
+oracle            those marks, found without the judge
+cell_sources      our own wrong answers as a student would type them
+commands_grade    the commands grade and simulate
 
 How strangers' code is run, and only run:
 
 sandbox           the chain of commands around a worker, and what a submission may use
 pool              warm workers: submissions in, plain data out
+job               one submission on its way: what goes in, what came back
 probes            what of an exercise goes into the sandbox: never its answer
 wire              plain data as bytes, read without believing anything
 returned          what came back, checked; what went wrong, in words

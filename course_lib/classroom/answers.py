@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from course_lib.classroom.assignment import Assignment, Written
-from course_lib.classroom.submission import Submission
+from course_lib.classroom.assignment import ANSWER, Assignment, Written
+from course_lib.classroom.submission import Cell, Submission
 from course_lib.exercises.engine import Exercise
 
 READ_CHARACTERS = 100_000  # of a cell, to look for names in it
@@ -48,15 +48,23 @@ def find_answers(submission: Submission, assignment: Assignment) -> Answers:
         for i in {*tagged, *defining} - dropped:
             owners[i] = owners[i] or name
         problems += _oddities(name, tagged, defining, filled, submission, definitions)
-    chosen = [i for i in range(len(owners)) if i not in dropped]
-    cells = tuple((submission.code[i].source, owners[i]) for i in chosen)
-    sources = {owner: source for source, owner in cells if owner}
+    dropped |= {i for i, cell in enumerate(submission.code) if _is_public_check(cell)}
+    # What is dropped stays as an empty cell, so that cells are counted as the student counts them.
+    sources_run = [("" if i in dropped else c.source) for i, c in enumerate(submission.code)]
+    cells = tuple(zip(sources_run, owners, strict=True))
+    sources = {owner: source for source, owner in cells if owner and source}
     written = {}
     for question in assignment.written if submission.cells else ():
         text, problem = _written(submission, question)
         written[question.name] = text
         problems += problem
     return Answers(cells, sources, written, tuple(problems))
+
+
+def _is_public_check(cell: Cell) -> bool:
+    """Whether a cell is one of the hand-out's own checks, which need not run again."""
+    names = cell.marked("check")
+    return bool(names) and cell.source.strip() == f'check("{names[0]}", {names[0]})'
 
 
 def _oddities(
@@ -94,6 +102,7 @@ def _written(submission: Submission, question: Written) -> tuple[str, list[str]]
     if not cells:
         return "", [f"the written answer `{question.name}` is missing: no cell has its tag"]
     text = "\n\n".join(cell.source.strip() for cell in cells)
+    text = "" if text == ANSWER.strip() else text
     problem = f"the written answer `{question.name}` stands in {len(cells)} cells; all are read"
     return text, [problem] if len(cells) > 1 else []
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from course_lib.classroom.answers import Answers, find_answers
 from course_lib.classroom.assignment import Assignment, load
 from course_lib.classroom.inbox import Received
 from course_lib.classroom.marking import Timing, judge_submission, judged_alone, key_of
+from course_lib.classroom.pool import Job
+from course_lib.classroom.probes import Probe, probe_of
 from course_lib.classroom.results import Result, reusable, save
 from course_lib.classroom.secret import hidden_seed, variant_of
 from course_lib.classroom.submission import Submission, nothing
@@ -41,6 +44,15 @@ class Asked:
     answers: Answers
     assignment: Assignment
     seed: int
+
+    def job(self) -> Job:
+        """The same as the workers take it: sources and hidden inputs, no solution."""
+        return Job(self.answers.cells, _probes(self.assignment, self.seed))
+
+
+@lru_cache(maxsize=4)
+def _probes(assignment: Assignment, seed: int) -> tuple[Probe, ...]:
+    return tuple(probe_of(task.exercise, seed) for task in assignment.tasks)
 
 
 # Runs submissions, as many at once as it likes → their numbers, and what each gave, in any order.

@@ -21,8 +21,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from course_lib.classroom.arrival import read_arrival
 from course_lib.classroom.submission import NOTEBOOK_BYTES, Submission, nothing, read_notebook
 
 MEMBERS = 50_000  # of a bulk download
@@ -66,6 +68,7 @@ class Received:
     student: str
     entries: tuple[Entry, ...]
     problems: tuple[str, ...] = ()
+    time: datetime | None = None  # when it was handed in, if the platform has written that
 
     def submission(self, assignment: str) -> Submission:
         """The one notebook of it that counts, read. Never raises for what a student sent."""
@@ -102,7 +105,14 @@ def collect(source: Path, assignment: str) -> list[Received]:
             found.setdefault(student, []).append(entry)
     if not found:
         raise ValueError(f"no submission of {assignment} is in {source.name}")
-    return [Received(name, tuple(found[name])) for name in sorted(found)]
+    told = read_arrival(entries, assignment)
+    names = {folder: told.names.get(folder, folder) for folder in found}
+    twice = {name for name, count in Counter(names.values()).items() if count > 1}
+    received = []
+    for folder, name in sorted(names.items()):
+        student = f"{name} ({folder})" if name in twice and name != folder else name
+        received.append(Received(student, tuple(found[folder]), time=told.times.get(folder)))
+    return sorted(received, key=lambda one: one.student)
 
 
 def student_of(parts: Sequence[str], assignment: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import course_lib
-from course_lib.classroom.answers import Answers
+from course_lib.classroom.answers import READ_CHARACTERS, Answers
 from course_lib.classroom.assignment import ASSIGNMENTS, Assignment, Task
 from course_lib.classroom.borrowed import borrowings
 from course_lib.classroom.discreet import repeatable, told_details
@@ -104,6 +104,7 @@ def judge_submission(
         "problems": [*submission.problems, *_handshake(submission, assignment), *answers.problems],
         "notes": list(notes),
         "borrowed": borrowings(answers, assignment),
+        "sources": {name: text[:READ_CHARACTERS] for name, text in answers.sources.items()},
     }
 
 

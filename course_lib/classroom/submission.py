@@ -15,6 +15,7 @@ from typing import Any, Literal
 NOTEBOOK_BYTES = 20_000_000
 CELLS = 2_000
 CELL_CHARACTERS = 500_000
+ALL_CHARACTERS = 2_000_000
 TAGS = 20
 
 
@@ -97,7 +98,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 def _cells(content: dict[str, Any]) -> tuple[list[Cell], list[str]]:
     """The cells that can be used, and a sentence for each that cannot."""
-    cells, problems = [], []
+    cells, problems, used = [], [], 0
     for number, raw in enumerate(content["cells"][:CELLS], 1):
         raw = _dictionary(raw)
         kind, source = raw.get("cell_type"), _source(raw.get("source"))
@@ -107,7 +108,11 @@ def _cells(content: dict[str, Any]) -> tuple[list[Cell], list[str]]:
             problems.append(f"cell {number} has no text that can be read")
         elif len(source) > CELL_CHARACTERS:
             problems.append(f"cell {number} has more than {CELL_CHARACTERS:,} characters: left out")
+        elif used + len(source) > ALL_CHARACTERS:
+            problems.append(f"only the first {ALL_CHARACTERS:,} characters of the cells were read")
+            break
         else:
+            used += len(source)
             cells.append(Cell(source, kind, _tags(raw)))
     if len(content["cells"]) > CELLS:
         problems.append(f"only the first {CELLS:,} cells were read")

@@ -37,9 +37,10 @@ def cell(source, *tags, kind="code"):
 
 def notebook(*cells, **course):
     """Cells → the bytes of a notebook."""
-    python = {"language": "python", "name": "python3"}
+    cells = [{"id": f"cell-{number}"} | cell for number, cell in enumerate(cells)]
+    python = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": python, "course": course}
-    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": list(cells)}
+    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
     return json.dumps(content).encode()
 
 

@@ -4,11 +4,13 @@ import io
 import json
 import os
 import zipfile
+from datetime import UTC, datetime
 
 import pytest
 
 from course_lib.classroom import inbox
 from course_lib.classroom.answers import defined, find_answers, is_stub, without_magics
+from course_lib.classroom.assignment import ANSWER
 from course_lib.classroom.inbox import collect, student_of
 from course_lib.classroom.submission import NOTEBOOK_BYTES, read_notebook
 from course_lib.exercises import start
@@ -76,6 +78,9 @@ def test_odd_cells_are_put_right_or_left_out():
     assert [c.source for c in found.cells] == ["a = 1\nb = 2", "c = '?'"]
     assert found.cells[0].tags == ()
     assert "cell 3 has more than 500,000 characters" in found.problems[0]
+    long = read_notebook(notebook(*[cell("x" * 400_000)] * 7), "eve")
+    assert len(long.cells) == 5
+    assert long.problems == ("only the first 2,000,000 characters of the cells were read",)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +137,37 @@ def test_bulk_downloads_of_moodle_and_gradescope(tmp_path):
     export = {
         "assignment_5_export/submission_1/toy.ipynb": answered(),
         "assignment_5_export/submission_2/toy.ipynb": b"?",
-        "assignment_5_export/submission_metadata.yml": b"",
+        "assignment_5_export/submission_3/submission_metadata.yml": METADATA.replace(b"12", b"55"),
+        "assignment_5_export/submission_metadata.yml": METADATA,
     }
     put(tmp_path / "gradescope.zip", packed(export))
-    first, second = collect(tmp_path / "gradescope.zip", "toy")
-    assert (first.student, len(first.submission("toy").code)) == ("submission_1", 5)
+    first, second, third = collect(tmp_path / "gradescope.zip", "toy")
+    assert (first.student, len(first.submission("toy").code)) == ("anna@x.org", 5)
+    assert first.time == datetime(2026, 5, 1, 12, tzinfo=UTC)
+    assert (second.student, second.time) == ("submission_2", None)
+    assert third.submission("toy").cells == ()
     assert second.submission("toy").problems == ("the notebook is not valid JSON",)
+
+
+METADATA = b"""
+submission_1:
+  :submitters:
+  - :name: Anna
+    :sid: "1"
+    :email: anna@x.org
+  :created_at: 2026-05-01 12:00:00 Z
+submission_2: 3
+"""
+
+
+def test_nbgraders_time_stamps_are_read_and_odd_ones_are_not(tmp_path):
+    stamps = {"anna": b"2026-05-01 12:00:00.000000 UTC\n", "bob": b"soon", "carl": b"\xff" * 999}
+    for student, stamp in stamps.items():
+        put(tmp_path / "submitted" / student / "toy/toy.ipynb", answered())
+        put(tmp_path / "submitted" / student / "toy/timestamp.txt", stamp)
+    put(tmp_path / "submitted/bob/toy/deeper/timestamp.txt", stamps["anna"])
+    times = {one.student: one.time for one in collect(tmp_path, "toy")}
+    assert times == {"anna": datetime(2026, 5, 1, 12, tzinfo=UTC), "bob": None, "carl": None}
 
 
 def test_archives_cannot_reach_outside_nor_swell(tmp_path):
@@ -230,11 +260,17 @@ def test_cells_are_found_by_tag_or_by_name():
     assert "no valid Python" in about(found_in(cell("def f(:", own)), "patch_distance")[0]
     assert "is missing" in about(found_in(cell("x = 1")), "patch_distance")[0]
     copied = found_in(cell(solution, own), cell(stub + "# an empty copy\n", own))
-    assert copied.cells == ((solution, "patch_distance"),)
+    assert copied.cells == ((solution, "patch_distance"), ("", ""))
     assert "copied" in about(copied, "patch_distance")[0]
     twice = found_in(cell(solution, own), cell("def patch_distance(a, b): return 1", own))
     assert len(twice.cells) == 2
     assert "2 cells; the last" in about(twice, "patch_distance")[0]
+
+
+def test_the_public_checks_of_the_hand_out_do_not_run_again():
+    check = 'check("patch_distance", patch_distance)'
+    found = found_in(cell(check, "check:patch_distance"), cell(check), cell("x", "check:y"))
+    assert [source for source, _ in found.cells] == ["", check, "x"]
 
 
 def test_the_written_answer_is_all_that_has_its_tag():
@@ -242,6 +278,8 @@ def test_the_written_answer_is_all_that_has_its_tag():
     two = cell("Second.", "written:why_patches", kind="markdown")
     assert found_in(one, two).written == {"why_patches": "First.\n\nSecond."}
     assert "is missing" in about(found_in(cell("x = 1")), "why_patches")[0]
+    untouched_answer = cell(ANSWER, "written:why_patches", kind="markdown")
+    assert found_in(untouched_answer).written == {"why_patches": ""}
 
 
 def test_names_are_read_without_running_anything():

@@ -1,0 +1,140 @@
+"""`course grade`, from submissions to marks and pages; `course simulate`, a class to try it on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from course_lib.classroom.grading import Asked, Ran, Runner
+    from course_lib.classroom.inbox import Received
+
+Secret = Annotated[Path | None, typer.Option(help="File of the secret, made on first use.")]
+Name = Annotated[str, typer.Argument(help="The assignment.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `course`."""
+    app.command()(grade)
+    app.command()(simulate)
+
+
+def grade(
+    name: Name,
+    submissions: Annotated[
+        Path, typer.Option(help="nbgrader's tree, a bulk download (folder or zip), or a notebook.")
+    ],
+    to: Annotated[Path, typer.Option(help="Folder of results, pages, exports.")] = Path("graded"),
+    secret: Secret = None,
+    student: Annotated[str | None, typer.Option(help="Grade only this one, again.")] = None,
+    variants: Annotated[bool, typer.Option(help="Each student had a variant of his own.")] = False,
+    deadline: Annotated[
+        str | None, typer.Option(help="As 2026-05-01T12:00+02:00; without a zone, UTC.")
+    ] = None,
+    times: Annotated[
+        Path | None, typer.Option(help="CSV with columns `student` and `time`.")
+    ] = None,
+    by_hand: Annotated[
+        list[Path] | None, typer.Option(help="A sheet of written answers, filled in.")
+    ] = None,
+    roster: Annotated[
+        Path | None, typer.Option(help="CSV with `student` and a platform's own columns.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
+    sandbox: Annotated[
+        bool, typer.Option(help="--no-sandbox runs code with your rights: your own files only.")
+    ] = True,
+) -> None:
+    """Grade what was handed in; write results, feedback, a class page and exports.
+
+    Stop it when you like: the next run goes on where this one was.
+    """
+    from course_lib.classroom.grading import Rules
+    from course_lib.classroom.grading import grade as grade_all
+    from course_lib.classroom.inbox import collect
+    from course_lib.classroom.pool import WorkerError
+    from course_lib.classroom.secret import SecretError, read_secret
+    from course_lib.classroom.writing import write_everything
+
+    try:
+        end = _time(deadline) if deadline else None
+        received = collect(submissions, name)
+        known = _times(received) | (_table_of_times(times) if times else {})
+        rules = Rules(name, read_secret(secret), variants, end, known)
+        chosen = [one for one in received if student in (None, one.student)]
+        if not chosen:
+            raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
+        run = runner(workers, sandbox)
+        done, reused = grade_all(chosen, rules, run, to, again=student is not None)
+        told = write_everything(to, rules, by_hand or [], roster)
+    except (ValueError, OSError, RuntimeError, SecretError, WorkerError) as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("stopped; the same command goes on where it was")
+    typer.echo(f"{done} graded, {reused} as before; {told}")
+
+
+def simulate(
+    name: Name,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many students.")] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed, another class.")] = 0,
+    to: Annotated[Path, typer.Option(help="Folder of the class.")] = Path("simulated"),
+    secret: Secret = None,
+) -> None:
+    """Make a class whose true marks are known: submitted/ and truth.json, to try grading on."""
+    from course_lib.classroom.assignment import load
+    from course_lib.classroom.secret import SecretError, hidden_seed, read_secret
+    from course_lib.classroom.simulate import write_class
+
+    try:
+        assignment = load(name)
+        path = write_class(assignment, n, seed, hidden_seed(read_secret(secret), name), to)
+    except (ValueError, OSError, SecretError) as error:
+        _stop(str(error))
+    typer.echo(f"{n} submissions and {path}")
+
+
+def runner(workers: int | None, sandboxed: bool) -> Runner:
+    """Runs submissions in a pool of workers. Raises WorkerError without a sandbox."""
+    from course_lib.classroom.pool import Pool
+    from course_lib.classroom.sandbox import Limits
+
+    pool = Pool(workers, Limits(), sandboxed=sandboxed)
+
+    def run(asked: Iterable[Asked]) -> Iterator[tuple[int, Ran]]:
+        with pool:
+            yield from pool.run(one.job() for one in asked)
+
+    return run
+
+
+def _times(received: Iterable[Received]) -> dict[str, datetime]:
+    """When submissions came, as far as the platform has written it beside them."""
+    return {one.student: one.time for one in received if one.time is not None}
+
+
+def _table_of_times(path: Path) -> dict[str, datetime]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if rows and not {"student", "time"} <= set(rows[0]):
+        raise ValueError(f"{path.name} needs the columns `student` and `time`")
+    return {row["student"]: _time(row["time"]) for row in rows}
+
+
+def _time(text: str) -> datetime:
+    """A moment; without a zone it is UTC. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"a time like 2026-05-01T12:00+02:00 is expected, not {text!r}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _stop(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code=2)
