@@ -183,8 +183,8 @@ def _encoded(output: Output, room: int) -> bytes:
         return wire.encode({"error": str(error)})
     if len(message) <= room:
         return message
-    shape = (
-        f" of shape {value.shape}" if isinstance(value := output.get("value"), np.ndarray) else ""
-    )
-    text = f"a result{shape} of {len(message) / MEGABYTE:.0f} MB came back; at most {room // MEGABYTE} MB are judged"
+    value = output.get("value")
+    shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
+    size, most = len(message) / MEGABYTE, room // MEGABYTE
+    text = f"a result{shape} of {size:.0f} MB came back; at most {most} MB are judged"
     return wire.encode({"error": text})

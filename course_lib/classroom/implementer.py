@@ -12,9 +12,11 @@ import builtins
 import os
 import signal
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from course_lib.classroom import wire
 from course_lib.exercises.cells import define
@@ -37,38 +39,79 @@ class Distant:
         try:
             call = wire.encode((args, kwargs))
         except wire.WireError as error:
-            raise TypeError(
-                f"an implementation takes numbers, text, arrays and lists; {error}"
-            ) from None
+            text = f"an implementation takes numbers, text, arrays and lists; {error}"
+            raise TypeError(text) from None
         wire.write_frame(self.__line, b"A", self.__number, call)
         letter, _, payload = receive(self.__line)
         reply = wire.decode(payload)
         if letter == b"R":
             kind = getattr(builtins, reply[0], RuntimeError)
             raise kind(reply[1])
-        value, same, after, named = reply
-        for given, then in [
-            *zip(args, after, strict=True),
-            *((kwargs[k], named[k]) for k in kwargs),
-        ]:
-            _write_back(given, then)
-        return value if same is None else (*args, *kwargs.values())[same]
+        value, aliases, changes = reply
+        given = mutables((args, kwargs))
+        for item, change in zip(given, changes, strict=True):
+            if change is not None:
+                _overwrite(item, change)
+        return _with_aliases(value, {tuple(path): given[i] for path, i in aliases})
 
 
-def _write_back(given: Any, then: Any) -> None:
+def mutables(tree: Any) -> list[Any]:
+    """All in nested arguments that a function can write into, in an order that both sides share."""
+    if isinstance(tree, (np.ndarray, np.random.Generator)):
+        return [tree]
+    if isinstance(tree, (list, dict, tuple)):
+        items = tree.values() if isinstance(tree, dict) else tree
+        own = [] if isinstance(tree, tuple) else [tree]
+        return own + [found for item in items for found in mutables(item)]
+    return []
+
+
+def aliases_in(tree: Any, given: Sequence[Any], path: tuple = ()) -> list[tuple[tuple, int]]:
+    """Where a result holds the very objects that were given: (path in it, number of the object)."""
+    for number, item in enumerate(given):
+        if item is tree:
+            return [(path, number)]
+    if isinstance(tree, (list, tuple, dict)):
+        pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return [found for key, item in pairs for found in aliases_in(item, given, (*path, key))]
+    return []
+
+
+def _with_aliases(tree: Any, same: Mapping[tuple, Any], path: tuple = ()) -> Any:
+    """The result with the caller's own objects in their places."""
+    if path in same:
+        return same[path]
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(_with_aliases(item, same, (*path, i)) for i, item in enumerate(tree))
+    if isinstance(tree, dict):
+        return {key: _with_aliases(item, same, (*path, key)) for key, item in tree.items()}
+    return tree
+
+
+def _overwrite(given: Any, then: Any) -> None:
     """Make an argument what the implementation made of it."""
-    import numpy as np
-
     if isinstance(given, np.ndarray):
-        if given.flags.writeable:
-            given[...] = then
+        given[...] = then
     elif isinstance(given, list):
         given[:] = then
     elif isinstance(given, dict):
         given.clear()
         given.update(then)
-    elif type(given).__name__ == "Generator" and hasattr(given, "bit_generator"):
+    else:
         given.bit_generator.state = then.bit_generator.state
+
+
+def _shallow(item: Any) -> Any:
+    """Enough of a thing to tell later whether it was written into."""
+    if isinstance(item, np.ndarray):
+        return item.tobytes()
+    if isinstance(item, np.random.Generator):
+        return repr(item.bit_generator.state)
+    return [(key, id(value)) for key, value in _entries(item)]
+
+
+def _entries(item: list | dict) -> Iterable[tuple[Any, Any]]:
+    return item.items() if isinstance(item, dict) else enumerate(item)
 
 
 def receive(line: int) -> wire.Frame:
@@ -80,7 +123,7 @@ def receive(line: int) -> wire.Frame:
 
 
 class Implementer:
-    """Serves calls on `line`; the number of the implementation whose turn it is comes on `turns`."""
+    """Serves calls on `line`; whose turn it is comes on `turns`."""
 
     def __init__(self, ways: Sequence[Mapping[str, Any]], line: int, turns: int) -> None:
         self.ways, self.line, self.turns = ways, line, turns
@@ -104,14 +147,15 @@ class Implementer:
         args, kwargs = wire.decode(payload)
         signal.alarm(CALL_SECONDS)
         try:
+            given = mutables((args, kwargs))
+            before = [_shallow(item) for item in given]
             with quiet():
                 value = self._function(number)(*args, **kwargs)
-            given = (*args, *kwargs.values())
-            same = next(
-                (i for i, item in enumerate(given) if item is value and _mutable(item)), None
-            )
-            reply = wire.encode((None if same is not None else value, same, list(args), kwargs))
-            return b"V", number, reply
+            then = [_shallow(item) for item in given]
+            pairs = zip(given, before, then, strict=True)
+            changes = [None if old == new else item for item, old, new in pairs]
+            reply = (value, aliases_in(value, given), changes)
+            return b"V", number, wire.encode(reply)
         except Exception as error:
             return b"R", number, wire.encode([_builtin(error), str(error)[:200]])
         finally:
@@ -123,10 +167,6 @@ class Implementer:
         if way["is_guarded"]:
             return Mutant("", "", "", way["source"], way["name"], way["imports"]).function
         return define(way["source"], way["name"], way["imports"])
-
-
-def _mutable(item: Any) -> bool:
-    return hasattr(item, "__setitem__")
 
 
 def _builtin(error: BaseException) -> str:

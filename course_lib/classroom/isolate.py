@@ -1,4 +1,4 @@
-"""Rooms inside the sandbox: each submission gets namespaces, a temporary disk and limits of its own.
+"""Rooms inside the sandbox: each submission has namespaces, a disk and limits of its own.
 
 The process that has imported torch once may make namespaces in its sandbox and nothing else. Before
 a student's code runs, a fork of it moves into fresh ones (processes, mounts, network, shared

@@ -1,4 +1,4 @@
-"""The pool: warm workers that run submissions, each in a room of its own, and bring plain data back.
+"""The pool: warm workers run submissions, each in a room of its own, and bring plain data back.
 
     with Pool(workers=2, limits=Limits()) as pool:
         for number, ran in pool.run(jobs):
@@ -10,7 +10,6 @@ it. A worker that dies is replaced, and its submission gets one more chance, alo
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import select
@@ -21,131 +20,28 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-
-import numpy as np
 
 from course_lib.classroom import sandbox, wire
-from course_lib.classroom.probes import Probe
-from course_lib.classroom.returned import checked, lost_outputs, note_of
+from course_lib.classroom.job import Job, Progress, Ran
 from course_lib.classroom.sandbox import Limits
-from course_lib.exercises.probe import Output
+
+__all__ = ["Job", "Limits", "Pool", "Ran", "Worker", "WorkerError", "run_one"]
 
 START_SECONDS = 120
 SLACK_SECONDS = 20  # beyond a submission's own limit, before the whole worker is given up
 RUNS = 12  # of one submission, each without one more of its cells or exercises
 
 
-@dataclass(frozen=True)
-class Job:
-    """One submission: its code cells, what to try of it, and the assignment's own files.
-
-    cells  (source, name of the exercise that the cell is for, or "")
-    files  (name, content) of what lies beside the notebook; never the student's own files
-    """
-
-    cells: tuple[tuple[str, str], ...]
-    probes: tuple[Probe, ...]
-    files: tuple[tuple[str, bytes], ...] = ()
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What came back of a submission, checked: the outputs by exercise, and what went wrong."""
-
-    outputs: dict[str, list[Output]]
-    notes: tuple[str, ...] = ()
-
-
 class WorkerError(RuntimeError):
     """A worker did not start, died, or sent what is no answer."""
-
-
-@dataclass
-class Progress:
-    """Where the runs of one submission stand."""
-
-    job: Job
-    limits: Limits
-    units: list[dict[str, int]] = field(default_factory=list)
-    skipped_cells: set[int] = field(default_factory=set)
-    done: dict[int, list[Output]] = field(default_factory=dict)  # by unit
-    notes: dict[tuple, str] = field(default_factory=dict)  # by place, so in the order of the cells
-
-    def __post_init__(self) -> None:
-        ways = 0
-        for number, probe in enumerate(self.job.probes):
-            tried = range(ways, ways + len(probe.ways)) if probe.ways else (-1,)
-            self.units += [{"probe": number, "way": way} for way in tried]
-            ways += len(probe.ways)
-
-    def message(self, seconds_left: float) -> bytes:
-        """The job as the worker reads it: first what only the implementer may know."""
-        ways = [asdict(way) for probe in self.job.probes for way in probe.ways]
-        hidden = wire.encode(ways) if ways else b""
-        body = wire.encode(
-            {
-                "cells": list(self.job.cells),
-                "probes": [probe.public() for probe in self.job.probes],
-                "units": self.units,
-                "files": [(name, np.frombuffer(got, np.uint8)) for name, got in self.job.files],
-                "limits": asdict(self.limits),
-                "seconds_left": seconds_left,
-                "skipped_cells": sorted(self.skipped_cells),
-                "skipped_units": sorted(self.done),
-            }
-        )
-        return b"".join([b"J", len(hidden).to_bytes(4), hidden, len(body).to_bytes(4), body])
-
-    def take(self, letter: bytes, number: int, payload: bytes) -> bool:
-        """One frame of the worker → whether the run is over and another one is needed."""
-        if letter == b"O":
-            probe = self.job.probes[self.units[number]["probe"]]
-            self.done[number] = checked(probe, payload)
-        elif letter in (b"E", b"T"):
-            text = payload.decode("utf-8", "replace")
-            why = "time" if letter == b"T" else ""
-            self.notes["cell", number] = note_of(self.job, "cell", number, why, text, self.limits)
-        elif letter == b"Z":
-            return self._end(**json.loads(payload))
-        else:
-            raise WorkerError("the worker sent what is no answer")
-        return False
-
-    def _end(self, place: str, number: int, why: str) -> bool:
-        """The run is over, well or not → whether to run again without what ended it."""
-        if not why:
-            return False
-        if place == "unit":
-            probe_number = self.units[number]["probe"]
-            probe = self.job.probes[probe_number]
-            self.done[number] = lost_outputs(probe, why, self.limits)
-            self.notes["unit", probe_number] = note_of(
-                self.job, "unit", probe_number, why, "", self.limits
-            )
-        elif place == "cell" and 0 <= number < len(self.job.cells):
-            self.skipped_cells.add(number)
-            self.notes["cell", number] = note_of(self.job, place, number, why, "", self.limits)
-        else:
-            self.notes["end", 0] = note_of(self.job, place, number, why, "", self.limits)
-            return False
-        return why != "total"
-
-    def result(self, why: str = "total") -> Ran:
-        """What there is; exercises that were not reached get outputs that say so."""
-        outputs: dict[str, list[Output]] = {probe.name: [] for probe in self.job.probes}
-        for number, unit in enumerate(self.units):
-            probe = self.job.probes[unit["probe"]]
-            outputs[probe.name] += self.done.get(number) or lost_outputs(probe, why, self.limits)
-        return Ran(outputs, tuple(self.notes[place] for place in sorted(self.notes)))
 
 
 class Worker:
     """One warm process. Use it as a context; `run` takes one job after the other."""
 
-    def __init__(self, limits: Limits = Limits(), *, sandboxed: bool = True) -> None:  # noqa: B008
-        self.limits, self.sandboxed = limits, sandboxed
-        self._said = tempfile.TemporaryFile()
+    def __init__(self, limits: Limits | None = None, *, sandboxed: bool = True) -> None:
+        self.limits, self.sandboxed = limits or Limits(), sandboxed
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._frames, self._waiting = wire.Frames(2**62), []  # cut, not yet taken
         if sandboxed and (problem := sandbox.available()):
             raise WorkerError(problem)
@@ -244,11 +140,11 @@ class Pool:
     def __init__(
         self,
         workers: int | None = None,
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
         *,
         sandboxed: bool = True,
     ) -> None:
-        self.limits, self.sandboxed = limits, sandboxed
+        self.limits, self.sandboxed = limits or Limits(), sandboxed
         self.workers = workers or len(os.sched_getaffinity(0))
         if sandboxed and (problem := sandbox.available()):
             raise WorkerError(problem)
@@ -312,7 +208,7 @@ class Pool:
         return None, broken.result("died")
 
 
-def run_one(job: Job, limits: Limits = Limits(), *, sandboxed: bool = True) -> Ran:  # noqa: B008
+def run_one(job: Job, limits: Limits | None = None, *, sandboxed: bool = True) -> Ran:
     """Run one submission in a worker of its own, from any process."""
     with Pool(1, limits, sandboxed=sandboxed) as pool:
         ((_, ran),) = pool.run([job])

@@ -14,7 +14,7 @@ from course_lib.classroom.sandbox import Limits
 from course_lib.exercises.probe import Output
 
 if TYPE_CHECKING:
-    from course_lib.classroom.pool import Job
+    from course_lib.classroom.job import Job
 
 TEXTS = {"error": 300, "where": 200, "advice": 200}  # the longest that each may be
 FLAGS = ("untouched", "unfinished", "returned", "asserts_nothing")
@@ -69,7 +69,7 @@ def _reason(why: str, limits: Limits, seconds: int) -> str:
 
 
 def lost_outputs(probe: Probe, why: str, limits: Limits) -> list[Output]:
-    """What stands for the results of one unit that never came. A test that is lost rejects nothing."""
+    """What stands for the results of one unit that never came; a lost test rejects nothing."""
     if probe.ways:
         return [{}]
     return [{"error": _reason(why, limits, limits.probe_seconds)} for _ in probe.cases]

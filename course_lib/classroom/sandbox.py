@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,11 +31,17 @@ INSIDE = ("__init__", "desk", "implementer", "isolate", "warden", "wire", "worke
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
 ETC = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/openssl.cnf")
 BANK = re.compile(r"^(EXERCISES|QUIZ)\b", re.M)
-TRIAL = "import os; from course_lib.classroom import isolate; isolate.enter_namespaces(); "
-TRIAL += (
-    "child = os.fork(); child or (isolate.mount_own(8), isolate.give_up_rights(), os._exit(0)); "
-)
-TRIAL += "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+TRIAL = """
+import os
+from course_lib.classroom import isolate
+isolate.enter_namespaces()
+child = os.fork()
+if child == 0:
+    isolate.mount_own(8)
+    isolate.give_up_rights()
+    os._exit(0)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,6 @@ def _package() -> Iterator[tuple[Path, Path]]:
     yield PACKAGE.parent / "data", COURSE / "data"
 
 
-def _within(path: Path, folders: Iterator[Path] | list[Path]) -> bool:
-    return any(
-        path == folder or (folder in path.parents and folder != Path("/")) for folder in folders
-    )
+def _within(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a path is one of the folders, or below one that is not the root itself."""
+    return any(path == top or (top in path.parents and top != Path("/")) for top in folders)

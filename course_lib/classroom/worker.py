@@ -33,7 +33,7 @@ from course_lib.classroom.warden import Warden, end_all
 
 WARM = ("torch", "cv2", "scipy.ndimage", "einops", "course_lib.features.sift")
 WARM += ("matplotlib.pyplot", "matplotlib_inline.backend_inline", "matplotlib.backends.backend_agg")
-WARM += ("IPython.core.magics", "IPython.core.pylabtools")
+WARM += ("IPython.core.magics", "IPython.core.magics.ast_mod", "IPython.core.pylabtools")
 OUT, WAYS = 3, 4  # where the desk finds its two connections
 LENGTH = struct.Struct(">I")
 
