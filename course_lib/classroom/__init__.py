@@ -20,6 +20,7 @@ inbox             where submissions lie: trees, bulk downloads, loose files
 arrival           what a platform tells of them: when they came, whose they are
 submission        one notebook, read with suspicion
 answers           which cell answers which exercise
+hidden            the seed of the hidden cases, fit to judge by
 grading           a class: read, run, judged, written; may be stopped at any moment
 marking           one submission: from outputs to marks
 discreet          what may be repeated of a student's output

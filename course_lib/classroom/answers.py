@@ -16,6 +16,7 @@ from course_lib.classroom.assignment import ANSWER, Assignment, Written
 from course_lib.classroom.submission import Cell, Submission
 from course_lib.exercises.engine import Exercise
 
+PUBLIC_CHECK = "from course_lib.classroom.checking import public_check"
 READ_CHARACTERS = 100_000  # of a cell, to look for names in it
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -50,7 +51,10 @@ def find_answers(submission: Submission, assignment: Assignment) -> Answers:
         problems += _oddities(name, tagged, defining, filled, submission, definitions)
     dropped |= {i for i, cell in enumerate(submission.code) if _is_public_check(cell)}
     # What is dropped stays as an empty cell, so that cells are counted as the student counts them.
-    sources_run = [("" if i in dropped else c.source) for i, c in enumerate(submission.code)]
+    sources_run = [
+        "" if i in dropped else without_public_check(c.source)
+        for i, c in enumerate(submission.code)
+    ]
     cells = tuple(zip(sources_run, owners, strict=True))
     sources = {owner: source for source, owner in cells if owner and source}
     written = {}
@@ -65,6 +69,11 @@ def _is_public_check(cell: Cell) -> bool:
     """Whether a cell is one of the hand-out's own checks, which need not run again."""
     names = cell.marked("check")
     return bool(names) and cell.source.strip() == f'check("{names[0]}", {names[0]})'
+
+
+def without_public_check(source: str) -> str:
+    """A cell whose import of the public check is one that checks nothing: it is not there."""
+    return source.replace(PUBLIC_CHECK, "public_check = lambda name: lambda *given: None")
 
 
 def _oddities(

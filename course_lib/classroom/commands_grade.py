@@ -88,13 +88,14 @@ def simulate(
 ) -> None:
     """Make a class whose true marks are known: submitted/ and truth.json, to try grading on."""
     from course_lib.classroom.assignment import load
-    from course_lib.classroom.secret import SecretError, hidden_seed, read_secret
+    from course_lib.classroom.grading import Rules
+    from course_lib.classroom.secret import SecretError, read_secret
     from course_lib.classroom.simulate import write_class
 
     try:
         assignment = load(name)
-        path = write_class(assignment, n, seed, hidden_seed(read_secret(secret), name), to)
-    except (ValueError, OSError, SecretError) as error:
+        path = write_class(assignment, n, seed, Rules(name, read_secret(secret)).seed, to)
+    except (ValueError, OSError, RuntimeError, SecretError) as error:
         _stop(str(error))
     typer.echo(f"{n} submissions and {path}")
 

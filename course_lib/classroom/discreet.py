@@ -71,6 +71,12 @@ def told_details(report: Report) -> list[str]:
     return [_without_values(line) for line in report.details]
 
 
+def told_note(note: str) -> str:
+    """What the workers noted; `cell 3 raised ValueError: text` without the text."""
+    raised = re.match(r"(cell \d+ raised )(.*)", note, re.S)
+    return raised[1] + told_error(raised[2]) if raised else note
+
+
 def _without_values(detail: str) -> str:
     first = detail.split("; ")[0]
     return re.sub(r"(a dictionary with .*? expected, )\[.*", r"\1other names got", first)[:300]

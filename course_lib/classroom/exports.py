@@ -15,6 +15,7 @@ from typing import Any
 
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.by_hand import Standing, standing
+from course_lib.classroom.discreet import told_note
 from course_lib.classroom.results import Result, slug, write_whole
 from course_lib.classroom.tables import table
 from course_lib.exercises.engine import State
@@ -136,7 +137,8 @@ def gradescope(
                     "visibility": "visible",
                 }
             )
-    notes = [unmarked(line) for line in (*result["problems"], *result["notes"])]
+    notes = [unmarked(line) for line in result["problems"]]
+    notes += [told_note(note) for note in result["notes"]]
     keeps = result["late"]["keeps"]
     if keeps < 1:
         notes.append(f"late: {100 * keeps:.0f} % of the points are kept")

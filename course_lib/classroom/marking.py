@@ -23,9 +23,9 @@ from course_lib.classroom.discreet import repeatable, told_details
 from course_lib.classroom.results import SCHEMA, Result, marks, total
 from course_lib.classroom.submission import Submission
 from course_lib.exercises.diagnose import STILL_FAULTY, assess
-from course_lib.exercises.engine import Exercise, Report, State
+from course_lib.exercises.engine import Report, State
 from course_lib.exercises.judge import MISSING
-from course_lib.exercises.probe import Output, probe, quiet
+from course_lib.exercises.probe import Output, quiet
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,3 @@ def _judged(task: Task, outputs: Sequence[Output], answers: Answers, seed: int) 
         "said": [output["error"][:200] for output in outputs if "error" in output][:1],
         "judge_fault": fault,
     }
-
-
-def judged_alone(exercise: Exercise, answer: Any, seed: int) -> Report:
-    """An answer of our own on the hidden cases, in this process."""
-    with quiet():
-        return assess(exercise, probe(exercise, answer, exercise.cases_for(seed)), seed)

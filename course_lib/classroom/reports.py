@@ -11,6 +11,7 @@ from typing import Any
 
 from course_lib.classroom.assignment import ASSIGNMENTS, Assignment, Task
 from course_lib.classroom.by_hand import Standing, standing
+from course_lib.classroom.discreet import told_note
 from course_lib.classroom.pages import page
 from course_lib.classroom.results import Result, slug, write_whole
 from course_lib.exercises.engine import State
@@ -72,9 +73,9 @@ FEEDBACK = """{% extends "frame" %}
 </section>
 {% endfor %}
 {% endif %}
-{% if result.notes %}
+{% if notes %}
 <h2>While your notebook ran</h2>
-<ul>{% for note in result.notes %}<li>{{ note }}</li>{% endfor %}</ul>
+<ul>{% for note in notes %}<li>{{ note }}</li>{% endfor %}</ul>
 {% endif %}
 <p class="soft">The marks come from hidden cases: other inputs than those of the public checks.
 Code runs in the order of the notebook; what it prints, plots or warns of costs nothing.</p>
@@ -90,6 +91,7 @@ def feedback(result: Result, assignment: Assignment, graded: Mapping[str, Any]) 
     return page(
         FEEDBACK,
         result=result,
+        notes=[told_note(note) for note in result["notes"]],
         assignment=assignment,
         standing=stands,
         before_late=_before_late(stands),

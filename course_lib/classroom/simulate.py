@@ -192,10 +192,11 @@ def _gives_up(exercise: Exercise, solution: str, hidden: int) -> list[Answer]:
     answers = []
     for calls in {1, cases // 2, cases - 1} - {0}:
         limited = (
-            f"{solution}\n\n_right, _calls = {exercise.name}, []\n\n\n"
-            f"def {exercise.name}(*values, **named):\n    _calls.append(1)\n"
-            f"    if len(_calls) > {calls}:\n        raise RuntimeError('no idea')\n"
-            "    return _right(*values, **named)\n"
+            f"{solution}\n\ndef _limited(right, calls=[]):\n"
+            "    def answer(*values, **named):\n        calls.append(1)\n"
+            f"        if len(calls) > {calls}:\n            raise RuntimeError('no idea')\n"
+            "        return right(*values, **named)\n\n    return answer\n\n\n"
+            f"{exercise.name} = _limited({exercise.name})\n"
         )
         answers.append(Answer(f"gives up after {calls}", limited, Fraction(calls, cases)))
     return answers

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from course_lib.classroom import grading, marking
+from course_lib.classroom.assignment import Task
 from course_lib.classroom.borrowed import borrowings
-from course_lib.classroom.discreet import repeatable, told_error
+from course_lib.classroom.discreet import repeatable, told_error, told_note
 from course_lib.classroom.grading import Rules, grade
+from course_lib.classroom.hidden import unfitness
 from course_lib.classroom.inbox import collect
 from course_lib.classroom.results import load_results, marks, result_path, slug, total
+from course_lib.classroom.secret import hidden_seed
 from course_lib.exercises import start
 from tests.classroom.classes import FakeRan, answered, run_here, toy, untouched
 
@@ -226,13 +229,37 @@ def test_a_fault_of_the_judge_costs_one_exercise_and_is_told(tmp_path, monkeypat
     assert of(results["bob"], "survives")["judge_fault"] == "ZeroDivisionError: ours"
 
 
-def test_a_solution_that_fails_on_the_hidden_seed_stops_the_grading(tmp_path, monkeypatch):
-    broken = replace(start.SURVIVES, compare=lambda got, expected: 1 / 0)
-    task = replace(toy().tasks[0], exercise=broken)
+def known(monkeypatch, exercise):
+    """The toy assignment with this exercise only."""
+    task = Task(exercise, 10.0)
     monkeypatch.setattr(grading, "load", lambda name, variant=0: replace(toy(), tasks=(task,)))
+
+
+def test_a_solution_that_is_wrong_on_every_seed_stops_the_grading(tmp_path, monkeypatch):
+    known(monkeypatch, replace(start.SURVIVES, compare=lambda got, expected: 1 / 0))
     with pytest.raises(RuntimeError, match="the solution of 'survives' is error"):
         grade(hand_in(tmp_path, anna=answered()), RULES, run_here, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_on_which_a_known_mistake_passes_is_not_taken(monkeypatch):
+    first = hidden_seed(RULES.secret, "toy")
+
+    def unlucky(seed):
+        cases = start.patch_distance_cases(seed)
+        if seed == first:  # equal patches: no mistake shows
+            return [case | {"b": case["a"]} for case in cases]
+        if seed == first + 1:  # one pixel apart: the mean is the sum, and so is the root
+            one = np.ones((1, 1), np.uint8)
+            return [{"a": one, "b": 2 * one} for case in cases]
+        return cases
+
+    exercise = replace(start.PATCH_DISTANCE, cases=unlucky)
+    known(monkeypatch, exercise)
+    assert "passes as an answer" in unfitness(exercise, first)
+    assert "passes as an answer" in unfitness(exercise, first + 1)
+    assert unfitness(exercise, first + 2) == ""
+    assert RULES.seed == first + 2
 
 
 def test_hidden_inputs_do_not_come_back_in_the_feedback(tmp_path):
@@ -276,6 +303,11 @@ def test_a_line_is_quoted_only_if_the_student_wrote_it():
 )
 def test_errors_are_told_by_type_and_line(error, told):
     assert told_error(error) == told
+
+
+def test_notes_are_told_without_the_students_words():
+    assert told_note("cell 3 raised ValueError: SECRET\nx") == "cell 3 raised ValueError"
+    assert told_note("cell 3 ran out of time (20 s)") == "cell 3 ran out of time (20 s)"
 
 
 def borrowed(**answers):

@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 import pytest
 
 from course_lib.classroom import inbox
-from course_lib.classroom.answers import defined, find_answers, is_stub, without_magics
+from course_lib.classroom.answers import (
+    PUBLIC_CHECK,
+    defined,
+    find_answers,
+    is_stub,
+    without_magics,
+)
 from course_lib.classroom.assignment import ANSWER
 from course_lib.classroom.inbox import collect, student_of
 from course_lib.classroom.submission import NOTEBOOK_BYTES, read_notebook
@@ -271,6 +277,11 @@ def test_the_public_checks_of_the_hand_out_do_not_run_again():
     check = 'check("patch_distance", patch_distance)'
     found = found_in(cell(check, "check:patch_distance"), cell(check), cell("x", "check:y"))
     assert [source for source, _ in found.cells] == ["", check, "x"]
+    setup = (
+        f"import numpy\n{PUBLIC_CHECK}\ncheck = public_check('toy')\nassert check('a', 1) is None"
+    )
+    ((source, _),) = found_in(cell(setup)).cells
+    exec(source)
 
 
 def test_the_written_answer_is_all_that_has_its_tag():
