@@ -21,8 +21,9 @@ import numpy as np
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from course_lib.classroom import wire
+from course_lib.classroom import isolate, wire
 from course_lib.classroom.implementer import Distant
+from course_lib.classroom.warden import LATE
 from course_lib.exercises import cells
 from course_lib.exercises.probe import Output, probe
 
@@ -61,6 +62,7 @@ def work(shell: Shell, job: Mapping[str, Any], out: int, ways: int) -> None:
             wire.write_frame(out, b"C", number)
             if problem := _run_cell(shell, source):
                 wire.write_frame(out, b"E", number, problem.encode("utf-8", "replace"))
+    isolate.open_reserve()
     for number, unit in enumerate(job["units"]):
         if number in job["skipped_units"]:
             continue
@@ -72,6 +74,7 @@ def work(shell: Shell, job: Mapping[str, Any], out: int, ways: int) -> None:
 
 def _run_cell(shell: Shell, source: str) -> str:
     """What the cell raised, in one line; "" if it came to its end."""
+    process = os.getpid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = shell.run_cell(source, store_history=False)
@@ -80,6 +83,8 @@ def _run_cell(shell: Shell, source: str) -> str:
         error = raised
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if os.getpid() != process:  # the cell has forked, and its child came to the cell's end
+            os._exit(0)
     return "" if error is None else _one_line(error)
 
 
@@ -102,6 +107,8 @@ def _try(
     while len(outputs) < len(cases):
         got, why = _in_a_fork(namespace, asked, cases[len(outputs) :], end, room, ways)
         outputs += got
+        if why == "time" and asked["ways"]:
+            os._exit(LATE)  # the line to the implementer may be cut in the middle of a call
         if len(outputs) < len(cases):
             outputs.append(lost(asked, why))
         if why == "time":

@@ -24,6 +24,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 2
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAPABILITY_VERSION = 0x20080522
 MEGABYTE = 2**20
+RESERVE = 8
 
 # Numbers of the system calls that a submission does not get, by machine: (audit number, calls).
 # memfd_create, memfd_secret, shmget, semget, msgget, mq_open, add_key, request_key, keyctl, ptrace,
@@ -111,7 +112,10 @@ def _forbid_calls() -> None:
 
 
 def set_limits(limits: Mapping[str, Any]) -> None:
-    """What the system holds every process of a submission to; none of them can raise it again."""
+    """What the system holds every process of a submission to; none of them can raise it again.
+
+    A few processes are held back for the trials that come after the cells (`open_reserve`).
+    """
     table = {
         "RLIMIT_AS": limits["address_mb"] * MEGABYTE,
         "RLIMIT_CPU": limits["submission_seconds"],
@@ -127,4 +131,11 @@ def set_limits(limits: Mapping[str, Any]) -> None:
         if kind is not None:
             _, hard = resource.getrlimit(kind)
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(kind, (most, most))
+            held_back = RESERVE if name == "RLIMIT_NPROC" else 0
+            resource.setrlimit(kind, (most, most + held_back))
+
+
+def open_reserve() -> None:
+    """Let this process start those few more, whatever the cells have left running."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))

@@ -29,7 +29,7 @@ __all__ = ["Job", "Limits", "Pool", "Ran", "Worker", "WorkerError", "run_one"]
 
 START_SECONDS = 120
 SLACK_SECONDS = 20  # beyond a submission's own limit, before the whole worker is given up
-RUNS = 12  # of one submission, each without one more of its cells or exercises
+RUNS = 50  # of one submission, each without one more of its cells or exercises
 
 
 class WorkerError(RuntimeError):
@@ -93,7 +93,7 @@ class Worker:
             if not self._run_once(progress, left):
                 return progress.result()
         progress.notes["end", 0] = "it could not be run to its end within its limits"
-        return progress.result()
+        return progress.result("total")
 
     def _run_once(self, progress: Progress, left: float) -> bool:
         end = time.monotonic() + left + SLACK_SECONDS

@@ -25,6 +25,7 @@ LOOK = 0.03  # seconds between two looks at clock and memory
 GRACE = 2.0  # seconds that an interrupted cell has to end
 MEGABYTE = 2**20
 NOTE = 300  # characters of a cell's error
+LATE = 75  # exit code of a desk whose test did not end in time
 
 
 class Warden:
@@ -115,7 +116,7 @@ class Warden:
         """Also takes in the orphans of the namespace, which become this process's children."""
         with suppress(ChildProcessError):
             while True:
-                done, _ = os.waitpid(-1, os.WNOHANG)
+                done, status = os.waitpid(-1, os.WNOHANG)
                 if done == 0:
                     return ""
                 if done == self.desk:
@@ -124,7 +125,8 @@ class Warden:
                         os.set_blocking(self.source, False)
                         while self.place != "end" and self._read():
                             pass
-                    return "" if self.place == "end" else "died"
+                    is_late = self.place == "unit" and status == LATE << 8
+                    return "" if self.place == "end" else "time" if is_late else "died"
         return "died"
 
 

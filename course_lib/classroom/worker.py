@@ -140,6 +140,7 @@ def watch_over(shell: Shell, job: Mapping[str, Any], answers: int, line: int, tu
             isolate.mount_own(job["limits"]["tmp_mb"])
             isolate.give_up_rights()
             folder = "/tmp"
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all other signals do nothing to it
         source, out = os.pipe()
         desk = fork(lambda: sit_down(shell, job, folder, out, line))
         os.close(out)
@@ -162,7 +163,6 @@ def sit_down(shell: Shell, job: Mapping[str, Any], folder: str, out: int, line: 
     os.dup2(os.dup(kept[1]), WAYS)
     silence(0, 1, 2)
     os.closerange(WAYS + 1, 4096)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     home = os.path.join(folder, "work")
     os.mkdir(home)
     os.chdir(home)
