@@ -113,6 +113,8 @@ def _listen(pipe: IO[bytes], events: queue.Queue[Event | None]) -> None:
 
 def main() -> None:
     """The child: a task on its input, events on its output, which the cells cannot write to."""
+    from course_lib.classroom.desk import open_shell
+
     task = json.load(sys.stdin)
     reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -123,7 +125,7 @@ def main() -> None:
         reports.write(json.dumps(event) + "\n")
         reports.flush()
 
-    shell = _shell()
+    shell = open_shell()
     for label, source in task["cells"]:
         if label not in task["skip"]:
             tell(event="begin", what=label)
@@ -142,19 +144,6 @@ def main() -> None:
     tell(event="done")
     reports.flush()
     os._exit(0)  # threads that a cell has left behind must not hold it up
-
-
-def _shell() -> Any:
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    class Shell(InteractiveShell):
-        def enable_gui(self, gui: str | None = None) -> None:
-            """There are no windows here: `%matplotlib inline` asks for none either."""
-
-    quiet = Config()
-    quiet.HistoryManager.enabled = False
-    return Shell.instance(config=quiet)
 
 
 def _run(shell: Any, source: str) -> str:
