@@ -7,7 +7,6 @@ grading again loses no work of a person.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from course_lib.classroom.assignment import Assignment, Written
 from course_lib.classroom.results import Result, marks, total, write_whole
-from course_lib.classroom.tables import safe, table
+from course_lib.classroom.tables import read_table, safe, table
 
 LONGEST = 30_000  # characters of an answer: a spreadsheet's cell holds 32,767
 Graded = dict[str, Any]  # {"points": [one a line of the rubric], "comment": text}
@@ -61,22 +60,17 @@ def read_sheet(path: Path, assignment: Assignment, students: Sequence[str]) -> d
     questions = {question.name: question for question in assignment.written}
     names = {safe(student): student for student in students}
     found: dict[str, Any] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        sample = file.readline()
-        file.seek(0)
-        delimiter = ";" if sample.count(";") > sample.count(",") else ","  # of other countries
-        for line, row in enumerate(csv.DictReader(file, delimiter=delimiter), 2):
-            where = f"{path.name}, line {line}"
-            name, student = row.get("question"), row.get("student")
-            if name not in questions:
-                raise ValueError(f"{where}: there is no written question {name!r}")
-            if student not in names:
-                raise ValueError(f"{where}: {student!r} handed in nothing")
-            points = [_points(row, *item, where) for item in questions[name].rubric]
-            if None not in points:
-                comment = (row.get("comment") or "").strip()
-                graded = {"points": points, "comment": comment}
-                found.setdefault(names[student], {})[name] = graded
+    for row in read_table(path, ["student", "question"]):
+        name, student = row["question"], row["student"]
+        where = f"{path.name}, {student}"
+        if name not in questions:
+            raise ValueError(f"{where}: there is no written question {name!r}")
+        if student not in names:
+            raise ValueError(f"{where}: {student!r} handed in nothing")
+        points = [_points(row, *item, where) for item in questions[name].rubric]
+        if None not in points:
+            graded = {"points": points, "comment": row.get("comment", "").strip()}
+            found.setdefault(names[student], {})[name] = graded
     return found
 
 

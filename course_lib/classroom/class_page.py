@@ -43,9 +43,9 @@ CLASS = """{% extends "frame" %}
 <th class="n">right</th><th class="n">wrong</th><th class="n">error</th>
 <th class="n">not attempted</th></tr>
 {% for item in exercises %}
-<tr><td>{{ item.title }}<br><code class="soft">{{ item.name }}</code></td>
+<tr><td>{{ item.title }}<br><code class="name soft">{{ item.name }}</code></td>
 <td class="n">{{ item.points|points }}</td><td class="n">{{ item.share|percent }}</td>
-<td class="n">{{ "–" if item.discrimination is none else "%.2f"|format(item.discrimination) }}</td>
+<td class="n">{{ item.discrimination|signed }}</td>
 {% for name in ("right", "wrong", "error", "not attempted") %}
 <td class="n">{{ item.states[name] }}</td>{% endfor %}</tr>
 {% endfor %}
@@ -55,7 +55,7 @@ does not tell who knows the subject; below 0 something may be wrong with it.</p>
 <h2>Common mistakes</h2>
 {% if mistakes %}<table><tr><th class="n">students</th><th>exercise</th><th>mistake</th></tr>
 {% for item in mistakes %}<tr><td class="n">{{ item.count }}</td>
-<td><code>{{ item.exercise }}</code></td>
+<td><code class="name">{{ item.exercise }}</code></td>
 <td><strong>{{ item.name }}.</strong> {{ item.sentence|told }}</td></tr>{% endfor %}</table>
 {% else %}<p>None was recognised.</p>{% endif %}
 <h2>To look at</h2>

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,11 +119,9 @@ def _times(received: Iterable[Received]) -> dict[str, datetime]:
 
 
 def _table_of_times(path: Path) -> dict[str, datetime]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"student", "time"} <= set(rows[0]):
-        raise ValueError(f"{path.name} needs the columns `student` and `time`")
-    return {row["student"]: _time(row["time"]) for row in rows}
+    from course_lib.classroom.tables import read_table
+
+    return {row["student"]: _time(row["time"]) for row in read_table(path, ["student", "time"])}
 
 
 def _time(text: str) -> datetime:

@@ -6,7 +6,6 @@ What a platform calls a student comes from its own export (`--roster`, a CSV wit
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.by_hand import Standing, standing
 from course_lib.classroom.discreet import told_note
 from course_lib.classroom.results import Result, slug, write_whole
-from course_lib.classroom.tables import table
+from course_lib.classroom.tables import read_table, table
 from course_lib.exercises.engine import State
 from course_lib.exercises.render import unmarked
 
@@ -28,11 +27,7 @@ People = Mapping[str, Mapping[str, str]]  # student → the columns of the roste
 
 def read_people(path: Path) -> dict[str, dict[str, str]]:
     """A roster → its rows by the column `student`. Raises ValueError where that is missing."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and "student" not in rows[0]:
-        raise ValueError(f"{path.name} needs a column `student`, but has {', '.join(rows[0])}")
-    return {(row["student"] or "").strip(): {k: v or "" for k, v in row.items()} for row in rows}
+    return {row["student"].strip(): row for row in read_table(path, ["student"])}
 
 
 def write_exports(

@@ -27,7 +27,8 @@ def import_scores(scores: dict[str, Any], database: Path) -> int:
             book.update_or_create_student(student)
             submission = book.update_or_create_submission(name, student)
             for cell, points in own["auto"].items():
-                book.find_grade(cell, name, name, student).auto_score = points
+                grade = book.find_grade(cell, name, name, student)
+                grade.auto_score, grade.needs_manual_grade = points, False
             for cell in scores["written"]:
                 grade = book.find_grade(cell, name, name, student)
                 grade.manual_score = own["manual"].get(cell)

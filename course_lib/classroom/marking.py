@@ -24,7 +24,6 @@ from course_lib.classroom.results import SCHEMA, Result, marks, total
 from course_lib.classroom.submission import Submission
 from course_lib.exercises.diagnose import STILL_FAULTY, assess
 from course_lib.exercises.engine import Report, State
-from course_lib.exercises.judge import MISSING
 from course_lib.exercises.probe import Output, quiet
 
 
@@ -137,7 +136,7 @@ def _judged(task: Task, outputs: Sequence[Output], answers: Answers, seed: int) 
         cases = 0
     share = 0.0 if report.sentence == STILL_FAULTY else report.score
     if source == "" and not outputs:
-        report = Report(exercise.name, exercise.title, State.NOT_ATTEMPTED, 0.0, MISSING)
+        report = Report(exercise.name, exercise.title, State.NOT_ATTEMPTED, 0.0, "")
     return {
         "name": exercise.name,
         "title": exercise.title,

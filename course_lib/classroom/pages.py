@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from course_lib.exercises.render import LOOKS, State, inline
@@ -48,6 +49,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
+code.name { white-space: nowrap; }
 .soft { color: var(--soft); }
 .total { font-size: 2rem; font-weight: 700; }
 .card { background: var(--card); border-radius: 6px; border: 1px solid var(--line);
@@ -59,6 +61,7 @@ th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
 .s-right { color: var(--right); } .s-wrong { color: var(--wrong); }
 .s-error { color: var(--error); } .s-attempted { color: var(--none); }
 .head { display: flex; gap: 1rem; justify-content: space-between; align-items: baseline; }
+.head span { white-space: nowrap; }
 .wide { overflow-x: auto; }
 figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
 @media print { body { max-width: none; } .card { break-inside: avoid; } }
@@ -80,6 +83,11 @@ STATE = """{% macro state(name) -%}
 
 def page(template: str, **content: Any) -> str:
     """A template that extends `frame`, filled in."""
+    return _compiled(template).render(**content)
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str) -> Template:
     loader = DictLoader({"frame": FRAME, "state": STATE, "page": template})
     environment = Environment(
         loader=loader,
@@ -88,9 +96,9 @@ def page(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"points": points, "told": told, "percent": percent}
+    environment.filters |= {"points": points, "told": told, "percent": percent, "signed": signed}
     environment.globals["icon"] = icon
-    return environment.get_template("page").render(**content)
+    return environment.get_template("page")
 
 
 def icon(state: str) -> str:
@@ -106,6 +114,13 @@ def points(value: float) -> str:
 def percent(share: float) -> str:
     """0.256 → 26 %, with a space that does not break."""
     return f"{100 * share:.0f}\u202f%"
+
+
+def signed(value: float | None) -> str:
+    """−0.17 with a real minus, no −0.00, and a dash where there is no number."""
+    if value is None:
+        return "–"
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def told(text: str) -> Markup:

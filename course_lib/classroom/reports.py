@@ -39,14 +39,14 @@ FEEDBACK = """{% extends "frame" %}
 <section class="card {{ item.state.split()[-1] }}">
 <div class="head"><h3>{{ item.title }}</h3>
 <span>{{ item.marks|points }} of {{ item.points|points }} points</span></div>
-<p>{{ state(item.state) }}{% if item.summary %} · {{ item.summary|told }}{% endif %}</p>
+<p>{{ state(item.state) }}{% if item.summary %} · {{ item.summary|told }}{% endif %}
+{% if item.kind not in ("predict", "ablate") and item.cases %}
+<span class="soft">&nbsp;· {{ item.ran }} of {{ item.cases }} hidden
+{{ "implementations were tried" if item.kind == "test" else "cases were run" }}</span>
+{% endif %}</p>
 {% if item.sentence %}<p>{{ item.sentence|told }}</p>{% endif %}
 {% if item.details %}
 <ul>{% for line in item.details %}<li>{{ line|told }}</li>{% endfor %}</ul>
-{% endif %}
-{% if item.kind not in ("predict", "ablate") and item.cases %}
-<p class="soft">{{ item.ran }} of {{ item.cases }} hidden
-{{ "implementations were tried" if item.kind == "test" else "cases were run" }}.</p>
 {% endif %}
 {% set more = advice[item.name] %}
 {% if more.hint or more.lesson %}

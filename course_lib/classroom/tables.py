@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -18,6 +19,25 @@ def safe(value: Any) -> str:
     # The full-width signs count too: some programs take them for the plain ones.
     dangerous = text.lstrip(" ").startswith((*FORMULA, "＝", "＋", "－", "＠"))
     return f"'{text}" if dangerous else text
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file, with commas or semicolons; empty fields are "".
+
+    Raises ValueError where one of `columns` is missing, and OSError.
+    """
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+        file.seek(0)
+        delimiter = ";" if first.count(";") > first.count(",") else ","
+        rows = csv.DictReader(file, delimiter=delimiter)
+        there = rows.fieldnames or []
+        if missing := [name for name in columns if name not in there]:
+            raise ValueError(
+                f"{path.name} needs a column `{missing[0]}`, "
+                f"but has {', '.join(there) or 'nothing'}"
+            )
+        return [{name: row[name] or "" for name in there} for row in rows]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
