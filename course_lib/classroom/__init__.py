@@ -35,6 +35,7 @@ reports           a student's feedback
 class_page        the class at a glance
 similarity_page   answers that are alike, side by side
 exports           Canvas, Moodle, Gradescope, nbgrader
+autograder        the archive that grades on Gradescope
 import_into_nbgrader  the script that runs beside nbgrader
 writing           all of these after a grading
 simulate          a class whose true marks are known

@@ -1,4 +1,7 @@
-"""`course grade`, from submissions to marks and pages; `course simulate`, a class to try it on."""
+"""`course grade`, from submissions to marks and pages; `course simulate`, a class to try it on.
+
+`course autograder` makes the archive with which Gradescope grades by itself.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `course`."""
     app.command()(grade)
     app.command()(simulate)
+    app.command()(autograder)
 
 
 def grade(
@@ -97,6 +101,23 @@ def simulate(
     except (ValueError, OSError, RuntimeError, SecretError) as error:
         _stop(str(error))
     typer.echo(f"{n} submissions and {path}")
+
+
+def autograder(
+    name: Name,
+    to: Annotated[Path, typer.Option(help="The archive.")] = Path("autograder.zip"),
+    secret: Secret = None,
+) -> None:
+    """Make the archive that grades on Gradescope. It holds the secret: upload it, and delete it."""
+    from course_lib.classroom.autograder import autograder as archive
+    from course_lib.classroom.results import write_whole
+    from course_lib.classroom.secret import SecretError, read_secret
+
+    try:
+        write_whole(to, archive(name, read_secret(secret)))
+    except (ValueError, OSError, SecretError) as error:
+        _stop(str(error))
+    typer.echo(f"{to}")
 
 
 def runner(workers: int | None, sandboxed: bool) -> Runner:

@@ -4,15 +4,19 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
 import types
+import zipfile
 
 import pytest
 
 from course_lib.classroom import import_into_nbgrader
+from course_lib.classroom.autograder import autograder
 from course_lib.classroom.exports import read_people, write_exports
+from course_lib.classroom.secret import read_secret
 from course_lib.classroom.tables import read_table, safe, table
-from tests.classroom.classes import toy
+from tests.classroom.classes import answered, toy
 
 
 def result(student, *shares, keeps=1.0, **more):
@@ -107,6 +111,39 @@ def test_gradescope(exports):
     ]
     (path,) = exports.glob("gradescope/anna-*/results.json")
     assert json.loads(path.read_text())["tests"][-1]["score"] == 4.5
+
+
+def test_the_autograder_grades_as_here(tmp_path):
+    """Unpacked as Gradescope does, its script gives results.json. The grading itself is faked."""
+    secret = bytes(range(32))
+    archive = autograder("classical", secret)
+    assert archive == autograder("classical", secret)
+    (tmp_path / "source").mkdir()
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        packed.extractall(tmp_path / "source")
+    names = {path.name for path in (tmp_path / "source").iterdir()}
+    assert names == {"setup.sh", "run_autograder", "secret.toml", "course"}
+    course = tmp_path / "source" / "course"
+    assert (course / "assignments/classical/exercises.py").exists()
+    assert not (course / "assignments/masked").exists()
+    assert "torch>=" in (course / "requirements.txt").read_text()
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / "work.ipynb").write_bytes(answered())
+    fake = tmp_path / "python3"
+    fake.write_text(FAKE_PYTHON)
+    fake.chmod(0o755)
+    environment = {"AUTOGRADER": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    script = str(tmp_path / "source" / "run_autograder")
+    subprocess.run(["bash", script], env=environment, check=True)
+    assert read_secret(tmp_path / "source" / "secret.toml") == secret
+    assert (tmp_path / "results" / "results.json").read_text().startswith("-m course_lib.cli grade")
+
+
+FAKE_PYTHON = """#!/usr/bin/env bash
+test -f "$6/submitted/student/classical/work.ipynb"
+mkdir -p "$8/exports/gradescope/student"
+echo "$@" > "$8/exports/gradescope/student/results.json"
+"""
 
 
 class FakeGradebook:
