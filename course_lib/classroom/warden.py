@@ -58,7 +58,7 @@ class Warden:
                 os._exit(1)
             try:
                 if self.source in events and not self._read():
-                    why = "died"
+                    waiting.unregister(self.source)  # how it ended is soon known
             except WireError as error:
                 why = str(error)
             why = why or self._over_a_limit() or self._dead()
@@ -107,6 +107,7 @@ class Warden:
             if self.place == "cell" and not self.was_interrupted:
                 self.was_interrupted = True
                 self.deadline = now + GRACE
+                end_others(self.desk)
                 os.kill(self.desk, signal.SIGINT)
                 return ""
             return "time"
@@ -164,6 +165,15 @@ def family(desk: int) -> list[psutil.Process]:
         process = psutil.Process(desk)
         return [process, *process.children(recursive=True)]
     return []
+
+
+def end_others(desk: int) -> None:
+    """Kill what a cell has started, without the desk: stopped first, for they may multiply."""
+    for number in (signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL):
+        for process in family(desk):
+            if process.pid != desk:
+                with suppress(psutil.Error):
+                    process.send_signal(number)
 
 
 def end_all(desk: int) -> None:

@@ -97,14 +97,14 @@ import os, shutil
 for folder in ("/", "/usr", "/course", "/course/course_lib/exercises", "/etc", "/dev", "/proc", "/home",
                os.path.dirname(np.__file__), "{canary_folder}", "/var/tmp", "/run"):
     must_fail(folder, lambda: open(os.path.join(folder, "mark.json"), "w").write("100"))
-for folder in ("/usr", "/course", os.path.dirname(np.__file__), "{canary_folder}"):
+for folder in ("/course", "/usr/share/doc/bash", "{canary_folder}"):
     shutil.rmtree(folder, ignore_errors=True)
 import course_lib.exercises.probe as module
 if not os.path.exists(module.__file__): raise Stolen("deleted")
 for folder, names, _ in os.walk("/", topdown=True):
-    names[:] = [n for n in names if os.path.join(folder, n) not in ("/proc", "/sys", "/tmp", "/dev/shm")]
+    names[:] = [n for n in names if os.path.join(folder, n) not in ("/proc", "/tmp", "/dev/shm")]
     if folder.count("/") > 2: names[:] = []
-    if os.access(folder, os.W_OK) and folder not in ("/proc",): raise Stolen(folder)
+    must_fail(folder, lambda: open(os.path.join(folder, "mark.json"), "w").write("100"))
 """
 RIGHTS = """
 import ctypes, os, resource
@@ -242,7 +242,7 @@ HOGS = dict(
     endless_output=Attack(first="while True: print('x' * 10_000)", notes="cell 2 ran out of time"),
 )
 LOOPS = dict(
-    loop=Attack(first="while True: pass", notes=r"cell 2 ran out of time \(1 s\)"),
+    loop=Attack(first="while True: pass", notes=r"cell 2 ran out of time \(2 s\)"),
     stubborn_loop=Attack(
         first="while True:\n  try:\n    while True: pass\n  except BaseException: pass",
         notes="cell 2 ran out of time",
@@ -289,7 +289,7 @@ DEATHS = dict(
     ),
     deep=Attack(first="def f(): f()\nf()", notes="cell 2 raised RecursionError"),
     syntax=Attack(first="def broken(:", notes="cell 2 raised SyntaxError"),
-    killing=Attack(first=KILLING, notes="cell 2 "),
+    killing=Attack(first=KILLING),
     killing_all=Attack(first="import os; os.kill(-1, 9)", notes="cell 2 raised ProcessLookup"),
     closed_files=Attack(first="import os; os.closerange(0, 99)", notes="cell 2 ended the process"),
 )

@@ -13,7 +13,7 @@ from tests.classroom.attacks import ATTACKS, FAIR
 from tests.classroom.toys import HONEST, PROBES, scores
 
 LIMITS = Limits(
-    cell_seconds=1, probe_seconds=1, submission_seconds=40, memory_mb=700, tmp_mb=64, file_mb=32
+    cell_seconds=2, probe_seconds=1, submission_seconds=40, memory_mb=700, tmp_mb=64, file_mb=32
 )
 CANARY = "a-secret-of-the-grader"
 ALL = {f"attack:{name}": attack for name, attack in ATTACKS.items()}
