@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 Secret = Annotated[Path | None, typer.Option(help="File of the secret, made on first use.")]
 Name = Annotated[str, typer.Argument(help="The assignment.")]
 
+Student = Annotated[str | None, typer.Option(help="Grade only this one, again.")]
+Variants = Annotated[bool, typer.Option(help="Each student had a variant of his own.")]
+Deadline = Annotated[
+    str | None, typer.Option(help="As 2026-05-01T12:00+02:00; without a zone, UTC.")
+]
+Times = Annotated[Path | None, typer.Option(help="CSV with columns `student` and `time`.")]
+Sheets = Annotated[list[Path] | None, typer.Option(help="A sheet of written answers, filled in.")]
+Roster = Annotated[
+    Path | None, typer.Option(help="CSV with `student` and a platform's own columns.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Default: one a core.")]
+Sandbox = Annotated[
+    bool, typer.Option(help="--no-sandbox runs code with your rights: your own files only.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `course`."""
@@ -34,24 +49,14 @@ def grade(
     ],
     to: Annotated[Path, typer.Option(help="Folder of results, pages, exports.")] = Path("graded"),
     secret: Secret = None,
-    student: Annotated[str | None, typer.Option(help="Grade only this one, again.")] = None,
-    variants: Annotated[bool, typer.Option(help="Each student had a variant of his own.")] = False,
-    deadline: Annotated[
-        str | None, typer.Option(help="As 2026-05-01T12:00+02:00; without a zone, UTC.")
-    ] = None,
-    times: Annotated[
-        Path | None, typer.Option(help="CSV with columns `student` and `time`.")
-    ] = None,
-    by_hand: Annotated[
-        list[Path] | None, typer.Option(help="A sheet of written answers, filled in.")
-    ] = None,
-    roster: Annotated[
-        Path | None, typer.Option(help="CSV with `student` and a platform's own columns.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
-    sandbox: Annotated[
-        bool, typer.Option(help="--no-sandbox runs code with your rights: your own files only.")
-    ] = True,
+    student: Student = None,
+    variants: Variants = False,
+    deadline: Deadline = None,
+    times: Times = None,
+    by_hand: Sheets = None,
+    roster: Roster = None,
+    workers: Workers = None,
+    sandbox: Sandbox = True,
 ) -> None:
     """Grade what was handed in; write results, feedback, a class page and exports.
 

@@ -67,12 +67,11 @@ class Received:
 
     student: str
     entries: tuple[Entry, ...]
-    problems: tuple[str, ...] = ()
     time: datetime | None = None  # when it was handed in, if the platform has written that
 
     def submission(self, assignment: str) -> Submission:
         """The one notebook of it that counts, read. Never raises for what a student sent."""
-        problems = [*self.problems, *(entry.problem for entry in self.entries if entry.problem)]
+        problems = [entry.problem for entry in self.entries if entry.problem]
         chosen, rest = _choice(self.entries, assignment)
         if chosen is None:
             return nothing(self.student, *problems, "no notebook (.ipynb) was handed in")
@@ -83,13 +82,13 @@ class Received:
             if chosen.name.casefold().endswith(".zip"):
                 data = _notebook_in(data, assignment)
         except _BROKEN as error:
-            return nothing(self.student, *problems, f"{chosen.name[:80]} cannot be read: {error}")
+            why = str(getattr(error, "strerror", None) or error)[:200]  # without any path
+            return nothing(self.student, *problems, f"{chosen.name[:80]} cannot be read: {why}")
         found = read_notebook(data, self.student)
         return replace(found, problems=(*problems, *found.problems))
 
 
-_BROKEN = (OSError, ValueError, RuntimeError, NotImplementedError, EOFError, zlib.error)
-_BROKEN += (zipfile.BadZipFile,)
+_BROKEN = (OSError, ValueError, RuntimeError, LookupError, EOFError, zlib.error, zipfile.BadZipFile)
 
 
 def collect(source: Path, assignment: str) -> list[Received]:
@@ -100,8 +99,7 @@ def collect(source: Path, assignment: str) -> list[Received]:
     entries = list(_entries(source))
     found: dict[str, list[Entry]] = {}
     for entry in entries:
-        student = student_of(entry.parts, assignment)
-        if student:
+        if student := student_of(entry.parts, assignment):
             found.setdefault(student, []).append(entry)
     if not found:
         raise ValueError(f"no submission of {assignment} is in {source.name}")
@@ -243,10 +241,9 @@ def _is_notebook_zip(path: Path) -> bool:
     """Whether an archive is one student's: it has its notebook at the top."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            return "manifest.json" in archive.namelist()
     except (zipfile.BadZipFile, OSError):
         return False
-    return "manifest.json" in names
 
 
 def _printable(name: str) -> str:

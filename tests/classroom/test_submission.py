@@ -1,4 +1,7 @@
-"""What a student sends is read with suspicion: each file, however odd, becomes a submission."""
+"""What a student sends is read with suspicion: each file, however odd, becomes a submission.
+
+Files of the package: submission, inbox, arrival, answers.
+"""
 
 import io
 import json
@@ -213,6 +216,14 @@ def test_links_pipes_and_odd_names_in_a_folder_are_not_followed(tmp_path):
     assert "is a link" in found["eve"].problems[0]
     assert found["mallory"].problems == ("no notebook (.ipynb) was handed in",)
     assert "peggy" not in found
+
+
+def test_a_file_that_cannot_be_opened_is_told_without_its_path(tmp_path):
+    put(tmp_path / "anna/toy.ipynb", answered())
+    (received,) = collect(tmp_path, "toy")
+    (tmp_path / "anna/toy.ipynb").unlink()
+    (problem,) = received.submission("toy").problems
+    assert problem == "toy.ipynb cannot be read: No such file or directory"
 
 
 def test_several_notebooks_one_counts_and_it_is_said(tmp_path):
