@@ -20,10 +20,17 @@ def write_everything(
 ) -> str:
     """Read the sheets that were filled in, write everything anew → where, in one sentence.
 
-    Raises ValueError for a sheet or a roster that cannot be.
+    Raises ValueError for a sheet or a roster that cannot be, and where older results lie there.
     """
     results = load_results(folder)
     assignment = rules.for_student("")
+    for result in results:
+        made_for = (result["assignment"], result["version"])
+        if made_for != (assignment.name, assignment.version):
+            raise ValueError(
+                f"the result of {result['student']} in {folder.name} is of {' '.join(made_for)}, "
+                f"not of {assignment.name} {assignment.version}: use another folder"
+            )
     students = [result["student"] for result in results]
     for path in sheets:
         keep_graded(folder, read_sheet(path, assignment, students))

@@ -222,6 +222,12 @@ def test_everything_is_written_and_hand_work_stays(graded, monkeypatch, tmp_path
     assert (graded / "similarity.csv").read_text().startswith("group,exercise,share,student")
 
 
+def test_results_of_another_assignment_are_not_mixed_in(graded, monkeypatch):
+    monkeypatch.setattr(grading, "load", lambda name, variant=0: replace(toy(), version="two"))
+    with pytest.raises(ValueError, match="is of toy version-1, not of toy two"):
+        write_everything(graded, RULES, [])
+
+
 def test_pictures_take_the_colour_of_the_page_and_are_the_same_again():
     from course_lib.classroom.class_page import _distribution
 
