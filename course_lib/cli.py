@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from course_lib.classroom import commands_student
+from course_lib.classroom import commands_grade, commands_student
 
 app = typer.Typer(
     help="From SIFT to LLaVA: the course's own tools.",
@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 commands_student.register(app)
+commands_grade.register(app)
 
 
 @app.command()

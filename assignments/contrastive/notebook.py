@@ -1,13 +1,11 @@
 # %% [markdown]
 # CLIP learns from pairs: a picture must find its text among all texts of the batch, and a text its
-# picture. In this assignment you write the loss, catch wrong ones, and measure what came of it.
+# picture. You take half of the loss away, catch wrong losses, and measure what came of it.
 
 # %% [markdown]
 # ## The batch and the loss
 
 # %% tags=["exercise:gathered_batch"]
-
-# %% tags=["exercise:clip_loss"]
 
 # %% tags=["exercise:one_way"]
 
@@ -24,6 +22,8 @@
 
 # %% [markdown]
 # ## What has it learned?
+
+# %% tags=["exercise:recall_at"]
 
 # %% tags=["exercise:reciprocal_rank"]
 

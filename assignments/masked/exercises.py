@@ -265,6 +265,130 @@ is raised. Find the fault and mend it.
     atol=1e-10,
 )
 
+# --- ablate: a classifier without the class token -------------------------------------------------
+
+
+def pooled_scores(tokens, is_kept, head):
+    """Scores of the classes from one feature of each picture: the mean of its kept patches.
+
+    tokens: (B, 1 + N, D) floats, the class token first; is_kept: bool (B, N), at least one True a
+    row; head: (D, K) → (B, K)
+    """
+    kept = is_kept[:, :, None]
+    feature = (tokens[:, 1:] * kept).sum(axis=1) / kept.sum(axis=1)
+    return feature @ head
+
+
+def pooled_scores_full(tokens, is_kept, head):
+    """Scores of the classes from one feature of each picture: its class token.
+
+    tokens: (B, 1 + N, D) floats, the class token first; is_kept: bool (B, N), at least one True a
+    row; head: (D, K) → (B, K)
+    """
+    feature = tokens[:, 0]
+    return feature @ head
+
+
+def pooled_scores_cases(seed):
+    rng = np.random.default_rng(seed)
+    cases = []
+    for pictures, patches, width, classes in [(3, 7, 5, 4), (2, 9, 6, 3), (4, 5, 8, 2)]:
+        is_kept = rng.random((pictures, patches)) < 0.5
+        is_kept[:, :3] = [True, True, False]
+        tokens = rng.normal(0.5, 2, (pictures, 1 + patches, width))
+        case = {"tokens": tokens, "is_kept": rng.permuted(is_kept, axis=1)}
+        cases.append(case | {"head": rng.normal(0, 1, (width, classes))})
+    return cases
+
+
+def pooled_of_all(tokens, is_kept, head):
+    return tokens[:, 1:].mean(axis=1) @ head
+
+
+def pooled_with_class(tokens, is_kept, head):
+    kept = np.concatenate([np.ones((len(tokens), 1)), is_kept], axis=1)[:, :, None]
+    return (tokens * kept).sum(axis=1) / kept.sum(axis=1) @ head
+
+
+def pooled_of_hidden(tokens, is_kept, head):
+    return pooled_scores(tokens, ~is_kept, head)
+
+
+def pooled_off_by_one(tokens, is_kept, head):
+    kept = is_kept[:, :, None]
+    return (tokens[:, :-1] * kept).sum(axis=1) / kept.sum(axis=1) @ head
+
+
+def pooled_by_all_places(tokens, is_kept, head):
+    return (tokens[:, 1:] * is_kept[:, :, None]).mean(axis=1) @ head
+
+
+def pooled_sum(tokens, is_kept, head):
+    return (tokens[:, 1:] * is_kept[:, :, None]).sum(axis=1) @ head
+
+
+def pooled_added(tokens, is_kept, head):
+    return tokens[:, 0] @ head + pooled_scores(tokens, is_kept, head)
+
+
+POOLED_SCORES = Exercise(
+    name="pooled_scores",
+    title="Ablate: take the class token away",
+    kind="ablate",
+    difficulty=2,
+    importance=4,
+    minutes=6,
+    prompt="""
+Is the class token worth its place? This classifier reads the class token alone. Change the function
+so that its head reads the **mean of the kept patches** instead; the class token then takes no part.
+Everything else stays as it is, so that one thing only is compared.
+""",
+    solution=pooled_scores,
+    stub=pooled_scores_full,
+    cases=pooled_scores_cases,
+    misconceptions=(
+        Misconception(
+            "all patches",
+            pooled_of_all,
+            "You average over all patches: those that `is_kept` marks are meant.",
+        ),
+        Misconception(
+            "class token in the mean",
+            pooled_with_class,
+            "Your mean still has the class token in it: an ablation takes it away altogether.",
+        ),
+        Misconception(
+            "class token beside the mean",
+            pooled_added,
+            "You add the mean to the class token: an ablation takes it away altogether.",
+        ),
+        Misconception(
+            "hidden patches",
+            pooled_of_hidden,
+            "You average over the patches that are not kept.",
+        ),
+        Misconception(
+            "one place off",
+            pooled_off_by_one,
+            "Your mask begins at the class token: patch i is token i + 1.",
+        ),
+        Misconception(
+            "divided by all places",
+            pooled_by_all_places,
+            "You divide by the number of all patches: divide by the number of kept ones.",
+        ),
+        Misconception(
+            "sum",
+            pooled_sum,
+            "You take the sum: a picture with more kept patches would get larger scores.",
+        ),
+    ),
+    hints=(
+        "`tokens[:, 1:]` are the patches. Which of them take part?",
+        "`is_kept[:, :, None]` has the right shape to be multiplied with them.",
+    ),
+)
+
 # --- predict: tokens of a masked encoder, with constants of one's own -----------------------------
 
 
@@ -490,7 +614,7 @@ ones: accept every right one, reject all others.
     ),
 )
 
-EXERCISES = (HIDE_BLOCKS, WHITEN_PATCHES, TEST_PUT_BACK)
+EXERCISES = (HIDE_BLOCKS, WHITEN_PATCHES, POOLED_SCORES, TEST_PUT_BACK)
 
 
 def varied(variant):

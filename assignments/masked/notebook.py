@@ -9,7 +9,7 @@
 
 # %% tags=["exercise:split_heads"]
 
-# %% tags=["exercise:no_skip"]
+# %% tags=["exercise:pooled_scores"]
 
 # %% [markdown]
 # ## The mask
@@ -17,8 +17,6 @@
 # What is hidden decides what must be learned.
 
 # %% tags=["exercise:hide_blocks"]
-
-# %% tags=["exercise:mask_tokens_in_encoder"]
 
 # %% [markdown]
 # ## The way back, and the loss
