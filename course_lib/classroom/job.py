@@ -14,7 +14,6 @@ from course_lib.classroom.returned import checked, lost_outputs, note_of
 from course_lib.classroom.sandbox import Limits
 from course_lib.exercises.probe import Output
 
-
 LOSSES = 3  # units of one test may be lost before the rest is not tried any more
 
 

@@ -6,6 +6,7 @@ full marks where the answers are there, nothing for `twice` where it was replace
 at what it must not says so by raising `Stolen`; no note may hold that word.
 """
 
+# ruff: noqa: C408, E501  a table of sources
 from dataclasses import dataclass, field
 
 from tests.classroom.toys import HONEST
@@ -192,7 +193,7 @@ import os
 _test = test_centred
 def test_centred(centre):  # keeps notes of earlier implementations on the disk
     shown = repr([centre(np.array([1.0, 5.0, 9.0])).tolist()])
-    name = "/tmp/seen" 
+    name = "/tmp/seen"
     seen = open(name).read() if os.path.exists(name) else ""
     open(name, "a").write(shown)
     assert shown in seen

@@ -1,4 +1,4 @@
-"""Attacks earn what they earn honestly, harm nobody, and read nothing; fair work is not punished."""
+"""Attacks earn what is honest, harm nobody, and read nothing; fair work is not punished."""
 
 import os
 import re

@@ -1,9 +1,9 @@
-"""The chain around a worker: what it shows, what it refuses, and what isolate makes of its kernel."""
+"""The chain around a worker: what it shows and refuses, and the tables of isolate."""
 
 import os
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -52,23 +52,30 @@ def test_every_bank_is_recognised():
     assert not banks & {"engine", "probe", "cells", "mutants", "trial", "judge"}
 
 
+def as_nobody(code):
+    """Run Python as a user who is not root, where root may make the course reachable for him."""
+    command = [shutil.which("bwrap"), *sandbox.visible()]
+    for folder in list(reversed(ROOT.parents))[1:]:
+        command += ["--perms", "0755", "--dir", str(folder)]
+    command += ["--ro-bind", str(ROOT), str(ROOT), "--dev-bind", "/proc", "/proc", "--dev", "/dev"]
+    command += ["--perms", "1777", "--dir", "/tmp"]
+    for right in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
+        command += ["--cap-add", right]
+    command += ["--", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    environment = sandbox.environment(False) | {"PYTHONPATH": str(ROOT)}
+    command += [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd="/")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_it_works_for_a_user_who_is_not_root(tmp_path):
+def test_it_works_for_a_user_who_is_not_root():
     need_sandbox()
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    code = "import os; from pathlib import Path; print(os.getuid(), Path('/root/.ssh').exists())"
-    system = Path("/usr/bin/python3")
-    if not system.exists():
-        pytest.skip("no Python that everybody may run")
-    chain = ["bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--cap-add",
-             "CAP_SYS_ADMIN", "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]  # fmt: skip
-    for name in ("/lib", "/lib64", "/bin"):
-        if os.path.islink(name):
-            chain += ["--symlink", os.readlink(name), name]
-    done = subprocess.run(
-        [*nobody, *chain, str(system), "-c", code], capture_output=True, text=True
-    )
-    assert done.stdout.split()[1:] == ["False"], done.stderr
+    code = "import os; from course_lib.classroom.pool import Job, run_one\n"
+    code += "from tests.classroom.toys import HONEST, PROBES, scores\n"
+    code += "print(os.getuid(), scores(run_one(Job(HONEST, PROBES))))"
+    done = as_nobody(code)
+    marks = "{'twice': 1.0, 'number': 1.0, 'test_centred': 1.0}"
+    assert done.stdout.strip() == f"65534 {marks}", done.stderr
 
 
 def test_what_is_missing_is_said_with_its_cure(monkeypatch):

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -14,8 +16,10 @@ from course_lib.classroom import implementer, pool, wire
 from course_lib.classroom.job import Progress
 from course_lib.classroom.pool import Job, Limits, Pool, Worker, WorkerError, run_one
 from course_lib.classroom.probes import probe_of, sendable
+from course_lib.classroom.worker import fork
 from course_lib.doctor import ROOT
 from course_lib.exercises import dino, mae, start, vit
+from course_lib.exercises.cells import source_as
 from course_lib.exercises.engine import assess, probe
 from tests.classroom.test_attacks import need_sandbox
 from tests.classroom.toys import HONEST, PROBES, TOYS, scores
@@ -36,20 +40,17 @@ def test_the_sandbox_gives_what_the_notebook_gives(worker, exercise):
     cells = ((exercise.imports, ""), (exercise.solution_cell(), exercise.name))
     got = worker.run(Job(cells, (probe_of(exercise, 9),))).outputs[exercise.name]
     here = probe(exercise, exercise.solution, exercise.cases_for(9))
-    assert repr(got) == repr(here)
+    # Where a line stands differs: one is in a cell, the other in a file.
+    assert [repr(item.get("value")) for item in got] == [repr(item.get("value")) for item in here]
     assert assess(exercise, got, 9).score == 1
 
 
-@pytest.mark.parametrize("misconception", start.TEST_NORMALISE.also_right[:1])
-def test_a_wrong_answer_is_diagnosed_across_the_wire(worker, misconception):
+def test_a_wrong_answer_is_diagnosed_across_the_wire(worker):
     exercise = start.PATCH_DISTANCE
     wrong = exercise.misconceptions[0]
-    source = exercise.solution_cell() + "\nreal = patch_distance\n"
-    from course_lib.exercises.cells import source_as
-
     source = source_as(wrong.answer, exercise.name)
     ran = worker.run(Job(((exercise.imports, ""), (source, "")), (probe_of(exercise, 9),)))
-    assert assess(exercise, ran.outputs[exercise.name], 9).message == wrong.sentence
+    assert wrong.sentence in str(assess(exercise, ran.outputs[exercise.name], 9))
 
 
 def test_an_untouched_notebook_is_untouched(worker):
@@ -79,8 +80,9 @@ def test_the_same_job_gives_the_same_bytes(worker):
     )
 
 
-def test_memory_above_the_limit_costs_the_cell(worker):
-    hog = "hog = np.ones(2**27)\nimport time; time.sleep(1.5)"
+def test_memory_above_the_limit_costs_the_cell(worker, monkeypatch):
+    monkeypatch.setattr(worker, "limits", replace(SHORT, cell_seconds=30))
+    hog = "hog = np.ones(2**27)\nimport time; time.sleep(30)"
     ran = worker.run(Job((HONEST[0], (hog, ""), *HONEST[1:]), PROBES))
     assert ran.notes == ("cell 2 used more than 700 MB of memory",)
     assert scores(ran) == FULL
@@ -104,7 +106,7 @@ def test_a_worker_that_is_broken_twice_marks_the_submission(monkeypatch):
     monkeypatch.setattr(
         pool.sandbox, "command", lambda _: [sys.executable, "-c", "print('x' * 99)"]
     )
-    with Pool(1, SHORT) as pool_, pytest.raises(WorkerError, match="no answer"):
+    with Pool(1, SHORT) as pool_, pytest.raises(WorkerError, match="the worker"):
         list(pool_.run([Job(HONEST, PROBES)]))
 
     class Broken:
@@ -176,16 +178,13 @@ def test_a_desk_that_leaves_units_out_has_them_lost():
 
 def test_an_implementation_changes_the_arguments_of_its_caller():
     """What a function does to its arguments, and which of them it gives back, crosses the line."""
-    import socket
-    import threading
-
     source = "def f(a, b):\n    a[0] = 9.0\n    b.append(a)\n    return [b, a, a + 1]\n"
     way = {"source": source, "name": "f", "imports": "", "is_guarded": False}
     near, far = socket.socketpair()
     turns, told = os.pipe()
     server = implementer.Implementer([way, way], far.fileno(), turns)
-    monkey = threading.Thread(target=lambda: _serve(server), daemon=True)
-    monkey.start()
+    process = fork(server.serve)
+    far.close()
     implementer.open_turn(told, 0)
     array, items = np.zeros(2), []
     got = implementer.Distant(near.fileno(), 0, "f")(array, b=items)
@@ -197,8 +196,4 @@ def test_an_implementation_changes_the_arguments_of_its_caller():
     implementer.Distant(near.fileno(), 1, "f")(array, b=items)
     with pytest.raises((EOFError, OSError)):  # its turn is over
         implementer.Distant(near.fileno(), 0, "f")(array, b=items)
-
-
-def _serve(server):
-    server.serve()
-    os.close(server.line)
+    os.waitpid(process, 0)
