@@ -185,6 +185,8 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(results, tmp_path):
     stands = standing(of(results, "anna"), known)
     assert (stands.earned, stands.by_hand, stands.total, stands.waiting) == (30, 5.5, 35.5, ())
     assert standing(of(results, "carl"), known).waiting == ("why_patches",)
+    late = of(results, "anna") | {"late": {"hours": 99.0, "keeps": 0.5}}
+    assert standing(late, known).total == 17.75
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,8 @@ def test_archives_cannot_reach_outside_nor_swell(tmp_path):
         archive.writestr("damaged_5_assignsubmission_file_/toy.zip", inner[:90])
         archive.writestr("fine_6_assignsubmission_file_/toy.ipynb", answered())
     found = {one.student: one.submission("toy") for one in collect(tmp_path / "all.zip", "toy")}
+    bomb = next(one for one in collect(tmp_path / "all.zip", "toy") if one.student == "bomb_2")
+    assert len(bomb.entries[0].read()) == NOTEBOOK_BYTES + 1
     said = {name: " ".join(one.problems) for name, one in found.items()}
     assert "points outside" in said["up_1"]
     assert "more than 20 MB" in said["bomb_2"]
