@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
@@ -130,7 +131,7 @@ def _draws(task: Task, hidden: int, generator: random.Random) -> Iterator[Answer
 
 
 def menu(exercise: Exercise, hidden: int, generator: random.Random) -> list[Answer]:
-    """All answers to an exercise, the solution first."""
+    """All answers to an exercise, the solution first; lambdas among the mistakes are left out."""
     solution, stub = exercise.solution_cell(), exercise.stub_cell()
     one, none = Fraction(1), Fraction(0)
     answers = [
@@ -148,8 +149,9 @@ def menu(exercise: Exercise, hidden: int, generator: random.Random) -> list[Answ
         made.append(("rejects everything", f"def {exercise.name}(f):\n    assert False\n"))
         return answers + [_weighed(exercise, label, source, hidden) for label, source in made]
     for m in exercise.misconceptions:
-        wrong = _weighed(exercise, m.name, answer_cell(exercise, m.answer), hidden)
-        answers.append(Answer(wrong.label, wrong.source, wrong.share, m.name))
+        with suppress(ValueError):  # a lambda: its source cannot stand alone
+            wrong = _weighed(exercise, m.name, answer_cell(exercise, m.answer), hidden)
+            answers.append(Answer(wrong.label, wrong.source, wrong.share, m.name))
     if exercise.is_function:
         answers += _mutants(exercise, hidden, generator)
         answers += _gives_up(exercise, solution, hidden)
