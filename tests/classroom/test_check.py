@@ -1,4 +1,4 @@
-"""What a student is told before handing in, by `course check`, `check` and `course submit`."""
+"""What a student is told before handing in, by `course check` and `submit` (commands_student)."""
 
 import hashlib
 import json
