@@ -24,6 +24,8 @@ from course_lib.classroom.wire import Frames, WireError, write_frame
 LOOK = 0.03  # seconds between two looks at clock and memory
 GRACE = 2.0  # seconds that an interrupted cell has to end
 MEGABYTE = 2**20
+CROWD = 8  # processes of a cell that is interrupted; above, the run begins again without it
+ROUNDS = 30  # of killing, until nothing is left that forks
 NOTE = 300  # characters of a cell's error
 LATE = 75  # exit code of a desk whose test did not end in time
 
@@ -105,10 +107,17 @@ class Warden:
             return "total"
         if now > self.deadline:
             if self.place == "cell" and not self.was_interrupted:
+                os.kill(self.desk, signal.SIGSTOP)
+                if select.select([self.source], [], [], 0)[0]:  # it has just moved on
+                    os.kill(self.desk, signal.SIGCONT)
+                    return ""
+                if len(family(self.desk)) > CROWD:
+                    return "time"  # too many to begin again from where it is
                 self.was_interrupted = True
                 self.deadline = now + GRACE
                 end_others(self.desk)
                 os.kill(self.desk, signal.SIGINT)
+                os.kill(self.desk, signal.SIGCONT)
                 return ""
             return "time"
         return ""
@@ -168,12 +177,21 @@ def family(desk: int) -> list[psutil.Process]:
 
 
 def end_others(desk: int) -> None:
-    """Kill what a cell has started, without the desk: stopped first, for they may multiply."""
-    for number in (signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL):
-        for process in family(desk):
-            if process.pid != desk:
+    """Kill what a cell has started, without the desk; as long as there are more, for they fork."""
+    for _ in range(ROUNDS):
+        others = [process for process in family(desk) if process.pid != desk and _runs(process)]
+        if not others:
+            return
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in others:
                 with suppress(psutil.Error):
                     process.send_signal(number)
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def end_all(desk: int) -> None:
