@@ -124,20 +124,31 @@ def test_the_random_set_is_as_large_and_knows_no_verdict(captioners: bench.Capti
     assert any(text in everything[40:] for _, text in sets[0])
 
 
+def test_the_written_ones_are_all_of_them_and_none_of_the_webs(
+    captioners: bench.Captioners,
+) -> None:
+    pictures, texts = captioners.chosen("written", 0)
+    assert pictures.tolist() == list(range(40))
+    assert texts == captioners.pool[1][40:]
+
+
 def test_captioners_differ_in_their_captions_only(
     captioners: bench.Captioners, trainings: list[dict]
 ) -> None:
     for seed in (0, 1):
         for arm in bench.ARMS:
             captioners.learned(arm, seed)
-    first, second = trainings[:4], trainings[4:]
+    n = len(bench.ARMS)
+    first, second = trainings[:n], trainings[n:]
     for calls, seed in ((first, 0), (second, 1)):
         for call in calls:
             assert equal(call["weights"], calls[0]["weights"])
             assert (call["steps"], call["seed"], call["lr"]) == (2, seed, CAPTIONS.rate)
     assert not equal(first[0]["weights"], second[0]["weights"])
-    web, _, _, clean = (torch.cat([pictures for pictures, _ in c["batches"]]) for c in first)
+    shown = [torch.cat([pictures for pictures, _ in call["batches"]]) for call in first]
+    web, _, _, written, clean = shown
     assert torch.equal(web, clean)  # the same pictures in the same order
+    assert torch.equal(web, written)
     assert web.tolist() != torch.cat([pictures for pictures, _ in second[0]["batches"]]).tolist()
 
 
@@ -271,6 +282,23 @@ def test_hard_ones_are_like_and_random_ones_are_not(matchers: bench.Matchers) ->
     assert share["random"] == pytest.approx(1 / 5, abs=0.08)
 
 
+def test_the_hard_draw_is_softened_as_the_sizes_say(matchers: bench.Matchers) -> None:
+    seen, tokens, *_ = matchers.pairs
+    like = torch.eye(16)
+    matchers.pairs = seen, tokens, like.roll(1, 0), like  # picture k is most like text k − 1
+    tau = matchers.start.model.tau.item()
+    # At this softness the one that is alike weighs 4, and the four others 1 each.
+    matchers.sizes = replace(PAIRS, softer=1 / (tau * np.log(4)))
+    batch = torch.arange(1, 7)
+    torch.manual_seed(0)
+    hits = [
+        (texts[1:] == tokens[batch[:-1]]).all(dim=1).float().mean().item()
+        for _ in range(200)
+        for texts in matchers.mismatches("hard", batch)
+    ]
+    assert np.mean(hits) == pytest.approx(0.5, abs=0.04)
+
+
 class Judge:
     """In the place of a match head: knows all training captions by heart, and is sure."""
 
@@ -357,7 +385,7 @@ def test_a_run_goes_on_and_another_constant_does_not(
     first = bench.Captioners(start, sizes, tmp_path).results(seeds=(0,))
     names = ["capfilt-pool", *(f"capfilt-{a.replace(' ', '-')}-0" for a in bench.ARMS)]
     assert sorted(p.stem for p in tmp_path.iterdir()) == sorted(names)
-    assert capsys.readouterr().err.count("\n") == 5
+    assert capsys.readouterr().err.count("\n") == 6
     (tmp_path / "capfilt-clean-0.json").write_text('{"finger')  # cut
     (tmp_path / "capfilt-random-0.json").unlink()
     again = bench.Captioners(start, sizes, tmp_path)
@@ -365,7 +393,7 @@ def test_a_run_goes_on_and_another_constant_does_not(
     told = [line.split(":")[0] for line in capsys.readouterr().err.splitlines()]
     assert told == ["capfilt-random-0", "capfilt-clean-0"]
     bench.Captioners(start, replace(sizes, steps=3), tmp_path).results(seeds=(0,))
-    assert capsys.readouterr().err.count("\n") == 5
+    assert capsys.readouterr().err.count("\n") == 6
 
 
 def test_match_heads_go_on_too(

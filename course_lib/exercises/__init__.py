@@ -31,6 +31,22 @@ The exercises, one lesson a file:
     language_quiz  its questions
     clip      11_clip
     blip      12_blip
+    blip_uses  one text for three uses
+    blip_targets  soft targets
+    blip_trial  a test of them
+    blip_contrast  the slow encoder, its queue and its opinion
+    blip_negatives  which false text a picture is given
+    blip_captions  what the words cost
+    blip_filter  which captions remain
     blip_quiz  its questions
     llava     13_llava
+    llava_splice  a picture inside a text
+    llava_tower  which of the eye's tokens are read
+    llava_counted  whose words count
+    llava_masks  its masks, right and wrong
+    llava_trial  a test of them
+    llava_loss  what an answer costs
+    llava_blindfold  without its picture
+    llava_prompts  on which side the pads stand
+    llava_quiz  its questions
 """

@@ -110,6 +110,10 @@ def _call_test(function: Callable, case: Case) -> Output:
         return {"value": False} | _failed_line(error, function)
     except (Exception, SystemExit) as error:
         return {"error": _one_line(error, function)}
+    except BaseException as error:
+        if not _failed_in_pytest(error):
+            raise  # an interrupt
+        return {"value": False} | _failed_line(error, function)
     return {"value": True} if result is None else {"value": True, "returned": True}
 
 
@@ -198,7 +202,13 @@ def _identical(a: Any, b: Any) -> bool:
     return type(a) is type(b) and (a == b or a != a)
 
 
-def _failed_line(error: AssertionError, function: Callable) -> Output:
+def _failed_in_pytest(error: BaseException) -> bool:
+    """Whether `pytest.raises` or `pytest.fail` failed: a verdict, though no Exception in Python."""
+    pytest = sys.modules.get("pytest")  # such an error can only exist if somebody has imported it
+    return pytest is not None and isinstance(error, pytest.fail.Exception)
+
+
+def _failed_line(error: BaseException, function: Callable) -> Output:
     """Where the student's test failed: the last step that was in its own file or cell."""
     code = getattr(function, "__code__", None)
     step, last = error.__traceback__, None
@@ -213,6 +223,8 @@ def _failed_line(error: AssertionError, function: Callable) -> Output:
     output: Output = {"where": f"Line {last.tb_lineno}" + (f", `{text}`," if text else "")}
     if _compares_floats(statement, last):
         output["advice"] = "compare floats with a tolerance"
+    elif str(error).startswith("DID NOT RAISE"):  # in the words of pytest
+        output["advice"] = "nothing is raised there"
     return output
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ Metrics = Mapping[str, Mapping[str, float]]  # {name: {"value": â€¦, "chance": â
 def ship(
     model: torch.nn.Module,
     recipe: str | os.PathLike,
-    history: History,
+    history: History | Sequence[History],
     *,
     seed: int,
     batch_size: int,
@@ -30,15 +30,18 @@ def ship(
 ) -> None:
     """Write NAME.safetensors and its card NAME.json beside the script NAME.py, the `recipe`.
 
-    `metrics` are the trained network's, `random` those of the same network before its training,
-    whose values stand beside. The run's own checkpoints, NAME.run*, are removed at the end. Raises
-    ValueError as `save_weights`, for a run that has not ended, and if the two do not measure the
-    same; nothing is written or removed then.
+    `history` is that of the run, or those of several in their order. `metrics` are the trained
+    network's, `random` those of the same network before its training, whose values stand beside.
+    The runs' own checkpoints, NAME.run*, are removed at the end. Raises ValueError as
+    `save_weights`, for a run that has not ended, and if the two do not measure the same; nothing is
+    written or removed then.
     """
-    if len(history) < history.total:
-        raise ValueError(
-            f"the run made {len(history)} of {history.total} steps: start it again, and it goes on"
-        )
+    runs = [history] if isinstance(history, History) else history
+    for run in runs:
+        if len(run) < run.total:
+            raise ValueError(
+                f"the run made {len(run)} of {run.total} steps: start it again, and it goes on"
+            )
     if metrics.keys() != random.keys():
         found = f"{sorted(metrics)} and {sorted(random)}"
         raise ValueError(f"before and after training the same must be measured, not {found}")
@@ -46,16 +49,16 @@ def ship(
     card = {
         "command": f"python data/checkpoints/{recipe.name}",
         "seed": seed,
-        "steps": len(history),
+        "steps": sum(map(len, runs)),
         "batch_size": batch_size,
         "data": data,
         "hardware": f"{device().type}, {torch.get_num_threads()} thread(s), {platform.machine()}",
-        "seconds": round(history.seconds),
+        "seconds": round(sum(run.seconds for run in runs)),
         "made": time.strftime("%Y-%m-%d"),
         "metrics": {
             name: {**found, "random_init": random[name]["value"]} for name, found in metrics.items()
         },
     }
     save_weights(model, recipe.with_suffix(".safetensors"), card)
-    for run in recipe.parent.glob(f"{recipe.stem}.run*"):
-        run.unlink()
+    for checkpoint in recipe.parent.glob(f"{recipe.stem}.run*"):
+        checkpoint.unlink()

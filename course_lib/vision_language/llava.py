@@ -17,7 +17,7 @@ Differs
     course_lib.backbones.causal_lm; they are cut (course_lib.data.chat) before pictures go in.
   * The tower is frozen, always in evaluation mode; blocks behind `layer` are kept, but not run.
   * Pixels at the right and lower edge that fill no patch are cut off (SigLIP: 384 = 27 · 14 + 6).
-  * A ModifiedResNet may be the tower, as in TINY, which is not the authors'. No crops.
+  * No crops of large pictures, as in LLaVA-1.5-HD.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from course_lib.backbones import causal_lm, modified_resnet, vit
+from course_lib.backbones import causal_lm, vit
 from course_lib.blocks.batches import check_batch
 from course_lib.blocks.beam_search import Beams
 from course_lib.blocks.convert import load_reference
@@ -42,25 +42,21 @@ Side = Literal["left", "right"]  # of a row, where its pads stand
 
 @dataclass(frozen=True)
 class Config:
-    vision: vit.Config | modified_resnet.Config
+    vision: vit.Config
     language: causal_lm.Config
     image_token: int  # id that stands for a picture; need not be in the vocabulary
-    layer: int = -2  # tokens behind which block (or stage), not normalised; −1: the last
+    layer: int = -2  # tokens behind which block, not normalised; −1: the last
     projector: Literal["linear", "mlp"] = "mlp"  # LLaVA's, LLaVA-1.5's
 
     def __post_init__(self) -> None:
-        v = self.vision
-        depth = v.depth if isinstance(v, vit.Config) else len(v.blocks)
-        if not -depth <= self.layer <= -1:
-            raise ValueError(f"the layer must be from {-depth} to -1, but it is {self.layer}")
+        if not -self.vision.depth <= self.layer <= -1:
+            deepest = f"from {-self.vision.depth} to -1"
+            raise ValueError(f"the layer must be {deepest}, but it is {self.layer}")
         if self.projector not in ("linear", "mlp"):
             raise ValueError(f"the projector is linear or mlp, not {self.projector!r}")
 
 
-TINY = Config(
-    modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128),
-    causal_lm.TINY, image_token=511, layer=-1,
-)  # fmt: skip
+TINY = Config(vit.Config(64, 16, dim=128, depth=2, heads=4), causal_lm.TINY, image_token=511)
 LLAVA_15_7B = Config(llava_names.CLIP_L14_336, causal_lm.Config(32_064, norm_eps=1e-5), 32_000)
 SIGLIP_QWEN2_05B = Config(llava_names.SIGLIP_SO400M, causal_lm.QWEN2_05B, 151_646)
 
@@ -70,13 +66,10 @@ class LLaVA(nn.Module):
 
     def __init__(self, config: Config = TINY) -> None:
         super().__init__()
-        self.config, c, v, D = config, config, config.vision, config.language.dim
-        is_vit = isinstance(v, vit.Config)
-        C = v.dim if is_vit else 4 * v.width * 2 ** (len(v.blocks) + c.layer)
-        self.vision = (vit.ViT if is_vit else modified_resnet.ModifiedResNet)(v)
-        self.vision.requires_grad_(False)
+        self.config, c, D = config, config, config.language.dim
+        self.vision = vit.ViT(c.vision).requires_grad_(False)
         second = [nn.GELU(), nn.Linear(D, D)] if c.projector == "mlp" else []
-        self.projector = nn.Sequential(nn.Linear(C, D), *second)
+        self.projector = nn.Sequential(nn.Linear(c.vision.dim, D), *second)
         self.language = causal_lm.CausalLM(c.language)
         self.train()
 
@@ -88,12 +81,10 @@ class LLaVA(nn.Module):
 
     def see(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures (M, 3, H, W) → the tower's tokens, row by row, (M, N, C)."""
-        tower, layer = self.vision, self.config.layer
-        if isinstance(tower, modified_resnet.ModifiedResNet):
-            return tower.feature_maps(images)[layer].flatten(2).transpose(1, 2)
+        tower = self.vision
         H, W = (s - s % tower.config.patch_size for s in check_batch(images).shape[2:])
         x = tower.with_prefix(tower.embed(images[:, :, :H, :W]))
-        for block in tower.blocks[: len(tower.blocks) + 1 + layer]:
+        for block in tower.blocks[: len(tower.blocks) + 1 + self.config.layer]:
             x = block(x)
         return x[:, tower.prefix_tokens :]
 

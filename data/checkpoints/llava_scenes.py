@@ -5,18 +5,20 @@
 The tower is the image encoder of blip_scenes, and stays as it is: CLIP's convolutions, which have
 gone on learning there, and two blocks of a transformer, of which LLaVA reads the first. The
 language model begins with random weights, so the projector cannot be aligned to it alone: first
-both learn to tell pictures by tags, shape first ("cube shiny red small"), then one to four turns on
-each, of which the tags are one, and questions the others. Numbers and places take longest to learn,
-and are asked for twice as often. Writes the tokens (llava_scenes.tokens.json), projector and
-language model (llava_scenes.safetensors) and their card beside this file. A run that was stopped
-goes on.
+both learn to tell pictures by tags, shape first ("cube shiny red small"), and how two objects stand
+("a red cube is behind a torus": a question of yes or no gives away much less), then one to four
+turns on each, of which these are two, and questions the others; later one to eight, and at last as
+many on each picture of a batch, so that none is padded to the length of another. Numbers and places
+take longest to learn, and are asked for twice as often. When the rate has fallen to nothing, it
+rises once more. Writes the tokens (llava_scenes.tokens.json), projector and language model
+(llava_scenes.safetensors) and their card beside this file. A run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -47,22 +49,27 @@ TOKENS = HERE / "llava_scenes.tokens.json"
 TEMPLATE = replace(CHATML, system="")
 FEW = Recipe(objects=(1, 3))
 KINDS = ("existence", "colour", "shape", "count", "relation")
-DESCRIBE = "what is there?"
+DESCRIBE, STAND = "what is there?", "how do they stand?"
 EYE = vit.Config(image_size=64, patch_size=16, dim=128, depth=2, heads=4)
 TRUNK = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128)
-SCENES, ASKED, STEPS, TELL, BATCH, RATE, SEED = 80_000, 6, 8000, 1500, 32, 1e-3, 0
+SCENES, ASKED, BATCH, SEED = 80_000, 6, 32, 0
+RUNS = ((8000, 1e-3), (3000, 5e-4))  # steps, and the rate to which each run rises before it falls
+STEPS = sum(steps for steps, _ in RUNS)
+# Until step TELL tags and places only; from LONG on long talks; from EVEN on equally long ones.
+TELL, LONG, EVEN = 1500, 3250, 4250
 VIEW = View(64, scale=(0.9, 1.0), flip=0.0, jitter=0.5, brightness=0.2, contrast=0.2)
 
 
 def talks(n: int, split: Split = "train", asked: int = ASKED) -> list[list[Turn]]:
-    """Of each scene one turn that tells what there is, in tags, then questions with answers."""
+    """Of each scene what there is, in tags, how two objects stand, then questions with answers."""
     scenes = sample(range(n), split=split, recipe=FEW)
     tags = captions(scenes, range(n), style="tags")
+    stand = captions(scenes, range(n), style="relational")
     kinds = (*KINDS, "count", "relation")
     on_each = questions(scenes, range(n), per_scene=asked, kinds=kinds, recipe=FEW)
     return [
-        [(DESCRIBE, told.text), *((q.text, q.answer) for q in asked)]
-        for told, asked in zip(tags, on_each, strict=True)
+        [(DESCRIBE, what.text), (STAND, where.text), *((q.text, q.answer) for q in asked)]
+        for what, where, asked in zip(tags, stand, on_each, strict=True)
     ]
 
 
@@ -77,7 +84,7 @@ def tokenizer() -> ByteBPE:
 
 
 def batches() -> Batches:
-    """Pictures and conversations: TELL steps of tags, then one to four turns on each."""
+    """Pictures and conversations: TELL steps of what and where, then up to four turns, or eight."""
     words, pictures = tokenizer(), cached(SCENES, recipe=FEW).rgb.transpose(0, 3, 1, 2)
     said = talks(SCENES)
     draw = minibatches(
@@ -88,14 +95,15 @@ def batches() -> Batches:
 
     def make(step: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         images, which = draw(step, generator)
-        rows = []
+        rows, longest, turns = [], 4 if step < LONG else ASKED + 2, 0
         for scene in which.tolist():
             if step < TELL:
-                chosen = said[scene][:1]
+                chosen = said[scene][:2]
             else:
                 order = torch.randperm(len(said[scene]), generator=generator)
-                most = int(torch.randint(1, 5, (), generator=generator))
-                chosen = [said[scene][i] for i in order[:most]]
+                if step < EVEN or not turns:
+                    turns = int(torch.randint(1, longest + 1, (), generator=generator))
+                chosen = [said[scene][i] for i in order[:turns]]
             parts = [begin(chosen[0]), *map(once, chosen[1:])]
             rows.append([list(chain.from_iterable(side)) for side in zip(*parts, strict=True)])
         tokens, is_pad = padded([ids for ids, _ in rows], words.id_of(TEMPLATE.end))
@@ -103,6 +111,11 @@ def batches() -> Batches:
         return augment(images, VIEW, generator), tokens, is_pad, counts
 
     return make
+
+
+def later(make: Batches, done: int, step: int, generator: torch.Generator) -> tuple:
+    """The batches of a run that begins behind `done` steps."""
+    return make(done + step, generator)
 
 
 def with_picture(turn: Turn) -> Turn:
@@ -171,18 +184,22 @@ def main() -> None:
     TOKENS.unlink(missing_ok=True)
     model = made().to(device())
     random = measured(model.eval())
-    history = fit(
-        model, batches(), STEPS, train_step=llava.train_step, lr=RATE, warmup=100, seed=SEED,
-        checkpoint=HERE / "llava_scenes.run.safetensors", every=250,
-    )  # fmt: skip
+    make, runs, done = batches(), [], 0
+    for number, (steps, rate) in enumerate(RUNS):
+        runs.append(fit(
+            model, partial(later, make, done), steps, train_step=llava.train_step, lr=rate,
+            warmup=100, seed=SEED + number, every=250,
+            checkpoint=HERE / f"llava_scenes.run{number}.safetensors",
+        ))  # fmt: skip
+        done += steps
     ship(
         shipped(model),
         __file__,
-        history,
+        runs,
         seed=SEED,
         batch_size=BATCH,
         data=f"world, split train, {SCENES} scenes with one to three objects: {TELL} steps of "
-        f"tags, then up to four of {ASKED} questions on each, 64 × 64; tower of blip_scenes",
+        f"tags and places, then 1 to 4 turns, from step {LONG} 1 to 8; tower of blip_scenes",
         metrics=measured(model.eval()),
         random=random,
     )

@@ -1,9 +1,13 @@
 """Every exercise of every notebook, held to what it promises: see course_lib/exercises/audit.py.
 
-A file joins by being there with `EXERCISES` in it. The ids count what is tried.
+A file joins by being there with `EXERCISES` in it; a lesson in several files has it in one of them.
+The ids count what is tried.
 """
 
+import importlib
+import pkgutil
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 import course_lib.exercises as room
 from course_lib.exercises import trial
 from course_lib.exercises.audit import PROMISES, modules
+from course_lib.exercises.engine import Exercise
 from course_lib.exercises.quiz import Question
 
 FILES = modules()
@@ -43,10 +48,17 @@ def test_no_file_of_exercises_is_overlooked():
     assert defining == {module.__name__.rpartition(".")[2] for module in FILES}
 
 
+def test_each_exercise_of_the_room_is_found_once():
+    names = [f"{room.__name__}.{info.name}" for info in pkgutil.iter_modules(room.__path__)]
+    values = [value for name in names for value in vars(importlib.import_module(name)).values()]
+    defined = {id(value): value.name for value in values if isinstance(value, Exercise)}
+    found = Counter(id(exercise) for _, exercise in EXERCISES)
+    counts = {f"{name} {key}": found[key] for key, name in defined.items()}
+    assert counts == dict.fromkeys(counts, 1)
+
+
 @pytest.mark.parametrize("module", FILES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_a_file_defines_what_it_lists(module):
-    from course_lib.exercises.engine import Exercise
-
     names = [exercise.name for exercise in module.EXERCISES]
     assert len(set(names)) == len(names), "two exercises share a name"
     defined = [value for value in vars(module).values() if isinstance(value, Exercise)]

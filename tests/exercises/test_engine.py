@@ -469,6 +469,34 @@ def test_a_verdict_after_an_assert():
     assert check(CENTRE, returns_too).state == State.RIGHT
 
 
+def test_pytest_fails_with_a_verdict_not_with_a_traceback():
+    def expects_an_error(centre):
+        with pytest.raises(ZeroDivisionError):
+            centre(PATCH)
+
+    report = check(CENTRE, expects_an_error)
+    assert (report.state, report.summary) == (State.WRONG, "it must first pass on the right one")
+    assert re.fullmatch(
+        r"Line \d+, `with pytest.raises\(ZeroDivisionError\): centre\(PATCH\)`, fails on the right "
+        r"implementation: nothing is raised there.",
+        report.sentence,
+    )
+
+    def fails_itself(centre):
+        try:
+            test_centre(centre)
+        except AssertionError:
+            pytest.fail("it is not centred")
+
+    assert check(CENTRE, fails_itself).state == State.RIGHT
+
+    def interrupted(centre):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(CENTRE, interrupted)
+
+
 def test_a_test_without_an_assert_is_told():
     def only_words(centre):
         """The mean is zero."""

@@ -49,6 +49,21 @@ def test_card_and_weights_say_what_the_run_was(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "net.json").read_text())["data"] == "three scenes"
 
 
+def test_several_runs_are_one_card(tmp_path: Path) -> None:
+    runs = [
+        History(3, {"loss": [3.0, 2.0, 1.0]}, seconds=12.6),
+        History(2, {"loss": [1.5, 0.5]}, seconds=8.3),
+    ]
+    rest = {"seed": 7, "batch_size": 5, "data": "", "metrics": METRICS, "random": RANDOM}
+    ship(nn.Linear(3, 2), tmp_path / "net.py", runs, **rest)
+    card = json.loads((tmp_path / "net.json").read_text())
+    assert (card["steps"], card["seconds"]) == (5, 21)
+    runs[1].total = 4
+    with pytest.raises(ValueError, match="the run made 2 of 4 steps"):
+        ship(nn.Linear(3, 2), tmp_path / "other.py", runs, **rest)
+    assert not (tmp_path / "other.json").exists()
+
+
 @pytest.mark.parametrize(
     ("total", "random", "sentence"),
     [(4, RANDOM, "3 of 4 steps"), (3, {"knn": RANDOM["probe"]}, "the same must be measured")],

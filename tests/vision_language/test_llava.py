@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
-from course_lib.backbones import causal_lm, modified_resnet, vit
+from course_lib.backbones import causal_lm, vit
 from course_lib.blocks.beam_search import Beams
 from course_lib.blocks.decoding import Sampling
 from course_lib.train.fit import fit
@@ -34,7 +34,6 @@ V, IMAGE = 41, 40
 VISION = vit.Config(16, 4, dim=24, depth=3, heads=3, norm_eps=1e-4, pre_norm=True)
 LANGUAGE = causal_lm.Config(V, 16, 2, 4, 2, 28, rope_base=500.0, qkv_bias=True)
 SMALL = Config(VISION, LANGUAGE, IMAGE)
-RESNET = modified_resnet.Config(image_size=16, blocks=(1, 1), width=4, heads=2, out=10)
 # Texts of 7, 6, 3 and 5 tokens with 1, 2, 0 and 1 pictures.
 ROWS = [
     [5, IMAGE, 7, 8, 9, 10, 11],
@@ -92,7 +91,7 @@ def test_shapes_of_the_small_configuration() -> None:
     torch.set_default_dtype(torch.float32)
     model, images = LLaVA(TINY), torch.rand(2, 3, 64, 64)
     tokens = torch.tensor([[3, 511, 4, 5], [511, 6, 7, 8]])
-    assert model.see(images).shape == (2, 16, 512)
+    assert model.see(images).shape == (2, 16, 128)
     assert model.project(model.see(images)).shape == (2, 16, 128)
     assert model(images, tokens).shape == (2, 4 + 15, 512)
     assert model.generate(images, tokens, steps=3).shape == (2, 3)
@@ -101,8 +100,6 @@ def test_shapes_of_the_small_configuration() -> None:
     found = train_step(model, (images, tokens, None, counts), 0.0)
     assert list(found) == ["loss", "right"]
     assert all(value.shape == () for value in found.values())
-    with_vit = LLaVA(replace(TINY, vision=vit.TINY, layer=-2))
-    assert with_vit(images, tokens).shape == (2, 4 + 63, 512)
     count = sum(p.numel() for p in model.language.parameters())
     assert count == sum(p.numel() for p in causal_lm.CausalLM(causal_lm.TINY).parameters())
 
@@ -122,17 +119,6 @@ def test_the_tower_gives_the_patches_behind_a_block(layer: int) -> None:
         seen = model.see(images)
         assert seen.shape == (2, 16, 24)
         assert close(seen, model.vision.intermediates(images)[layer][:, -16:])
-
-
-@pytest.mark.parametrize(("layer", "side", "width"), [(-1, 2, 32), (-2, 4, 16)])
-def test_a_residual_tower_gives_the_places_of_a_map(layer: int, side: int, width: int) -> None:
-    model = made(replace(SMALL, vision=RESNET, layer=layer))
-    images = pictures(2, 3, 16, 16)
-    seen, grid = model.see(images), model.vision.feature_maps(images)[layer]
-    assert seen.shape == (2, side**2, width)
-    for place in range(side**2):
-        assert close(seen[:, place], grid[:, :, place // side, place % side])
-    assert model(images, torch.tensor([[IMAGE, 2], [3, IMAGE]])).shape == (2, side**2 + 1, V)
 
 
 def test_the_two_projectors() -> None:
@@ -215,9 +201,8 @@ def slow_texts(model: LLaVA, images: torch.Tensor, rows: list[list[int]], told: 
 
 
 @pytest.mark.parametrize("side", ["left", "right", "both"])
-@pytest.mark.parametrize("vision", [VISION, RESNET], ids=["vit", "resnet"])
-def test_logits_loss_and_gradients_are_those_of_a_slow_oracle(vision: object, side: str) -> None:
-    model = tune(made(replace(SMALL, vision=vision)))
+def test_logits_loss_and_gradients_are_those_of_a_slow_oracle(side: str) -> None:
+    model = tune(made())
     images, (tokens, is_pad) = pictures(4, 3, 16, 16), padded(ROWS, side)
     counts = padded(TOLD, side, fill=0)[0].bool()
     logits = model(images, tokens, is_pad)
@@ -300,7 +285,7 @@ def test_the_image_token_may_be_outside_the_vocabulary() -> None:
 
 
 def test_what_learns_in_the_two_stages() -> None:
-    model = made(replace(SMALL, vision=RESNET))
+    model = made()
     batch = (pictures(4, 3, 16, 16), *padded(ROWS, "right"), padded(TOLD, "right", 0)[0].bool())
     parts = {"vision": set(), "projector": set(), "language": set()}
     assert not any(p.requires_grad for p in model.vision.parameters())
@@ -752,6 +737,6 @@ def test_input_that_does_not_fit_is_refused() -> None:
         with pytest.raises(ValueError, match=f"layer must be from -3 to -1, but it is {layer}"):
             replace(SMALL, layer=layer)
     with pytest.raises(ValueError, match="layer must be from -2 to -1, but it is -3"):
-        replace(SMALL, vision=RESNET, layer=-3)
+        replace(SMALL, vision=replace(VISION, depth=2), layer=-3)
     with pytest.raises(ValueError, match="projector is linear or mlp, not 'deep'"):
         replace(SMALL, projector="deep")

@@ -19,7 +19,7 @@
 #    was guessed, or was right for the wrong reason;
 # 3. have the whole way before you: what each step from SIFT to LLaVA knows about one and the same scene.
 #
-# **Before.** Lesson 10 (causal attention, the cache), lesson 11 (CLIP's tower), lesson 12 (a network that captions).
+# **Before.** Lesson 10 (causal attention, the cache), lesson 11 (CLIP), lesson 12 (BLIP, whose eye is used again).
 #
 # **Minutes.** Reading 45; the nine exercises about 70 more.
 #
@@ -50,7 +50,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, interpolate
 
 # %%
-from course_lib.backbones import causal_lm, hybrid, text_encoder, vit
+from course_lib.backbones import causal_lm, hybrid, modified_resnet, text_encoder, vit
 from course_lib.blocks.device import by_budget, device
 from course_lib.blocks.images import to_tensor
 from course_lib.data import chat
@@ -119,26 +119,22 @@ from course_lib.train.minibatches import minibatches
 # Language models can talk already. Nobody has to teach them what a question is; they only cannot see. LLaVA's answer
 # is almost impudent: **show them the picture as if it were words.**
 #
-# Here is one in small. Three parts: the eye, which is the tower of lesson 11's CLIP, as it was; a language model like
-# lesson 10's, four blocks of width 128; and between them two small layers. First its words, and the eye.
+# Here is one in small. Three parts: the eye, which is that of lesson 12's BLIP, as it was; a language model like
+# lesson 10's, four blocks of width 128; and between them two small layers. First its words, and what it is made of.
 
 # %%
 CHECKPOINTS = ROOT / "data" / "checkpoints"
 words = ByteBPE.load(CHECKPOINTS / "llava_scenes.tokens.json")
-captioned_in = ByteBPE.load(CHECKPOINTS / "clip_scenes.tokens.json")  # CLIP's words
-TEXT = replace(clip.TINY.text, vocabulary=len(captioned_in), length=40,
-               end=captioned_in.id_of("<|end|>"))  # fmt: skip
-eye = clip.CLIP(replace(clip.TINY, vision=llava.TINY.vision, text=TEXT)).to(device()).eval()
-clips_card = load_weights(eye, CHECKPOINTS / "clip_scenes.safetensors")
 TEMPLATE, FEW, DESCRIBE = replace(CHATML, system=""), Recipe(objects=(1, 3)), "what is there?"
 END = words.id_of(TEMPLATE.end)
+TRUNK = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=32, heads=4, out=128)
 CONFIG = replace(
     llava.TINY, image_token=words.id_of(IMAGE),
     language=replace(causal_lm.TINY, vocabulary=len(words)),
 )  # fmt: skip
 
 # %% [markdown]
-# Its file holds the two small layers (the **projector**) and the language model; the eye it shares with CLIP.
+# Its file holds the two small layers (the **projector**) and the language model; the eye it shares with BLIP.
 
 
 # %%
@@ -146,7 +142,8 @@ def newborn(seed=0):
     """The three parts, of which only the eye has learned anything."""
     torch.manual_seed(seed)
     network = llava.LLaVA(CONFIG)
-    network.vision.load_state_dict(eye.vision.state_dict())
+    network.vision.patches = hybrid.Places(TRUNK, CONFIG.vision.dim)  # CLIP's convolutions
+    load_weights(network.vision, CHECKPOINTS / "blip_scenes.safetensors", part="matcher.vision.")
     return network.to(device()).eval()
 
 
@@ -429,8 +426,8 @@ def tower_tokens(x, blocks):
 check(ex.TOWER_TOKENS, tower_tokens)
 
 # %% [markdown]
-# The library's own source does it for both kinds of towers. Ours is a ResNet: its last map, before attention pools it
-# into CLIP's one vector, is 4 × 4, sixteen "patches" of 512 numbers.
+# The library's own source. Our eye has only two blocks, behind the convolutions that it has from CLIP (lesson 12); LLaVA
+# takes what comes out of the first: sixteen patches of 128 numbers, each with its place written into it.
 
 # %%
 source(llava.LLaVA.see)
@@ -622,7 +619,7 @@ pixels = np.array(cached(COUNT, split="train", recipe=FEW).rgb)
 
 @torch.no_grad()
 def tower(images):
-    """Pictures uint8 (N, 64, 64, 3) → the eye's tokens (N, 16, 512): it stands still, so once is enough."""
+    """Pictures uint8 (N, 64, 64, 3) → the eye's tokens (N, 16, 128): it stands still, so once is enough."""
     return torch.cat([model.see(part.to(device())).cpu() for part in to_tensor(images).split(256)])
 
 
@@ -1027,8 +1024,8 @@ for block, a, b in zip([1, 2, 3, 4, "even"], on_asked, on_other, strict=True):
     print(f"{block!s:8}{a:12.3f}{b:12.3f}")
 
 # %% [markdown]
-# Take such maps for what they are. The eye's last map has mixed each patch with its neighbours (its windows reach over
-# most of the picture), so "looking at patch 6" need not mean "at what is seen in patch 6"; and what a block looks at is
+# Take such maps for what they are. The eye has mixed each patch with the others (its convolutions look past their patch,
+# and one block of attention has already gone over them), so "looking at patch 6" need not mean "at what is seen in patch 6"; and what a block looks at is
 # not what it uses. Repainting, above, was the test; this is a picture of it.
 
 # %% [markdown]
@@ -1138,7 +1135,7 @@ check(ex.TEST_COUNTED, test_counted)
 # ## The passport
 #
 # One line more: a linear probe on what the **language model reads**, the mean of the sixteen projected patches. It is
-# CLIP's tower, seen through the projector: whatever that has dropped, no answer can bring back.
+# BLIP's eye, seen through the projector: whatever that has dropped, no answer can bring back.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -1194,7 +1191,7 @@ else:
 #   questions about solids. It cannot say a word that is not among them.
 # * The authors' stage 1 has 558,000 pictures with captions, its stage 2 665,000 conversations (LLaVA-1.5). Our shipped
 #   network had no language model to align to, so both learned in both stages; the live run above keeps to the paper.
-# * Their eye is a vision transformer of 336 pixels, taken one block below the top; ours a ResNet of 64 pixels, its last map.
+# * Their eye is a vision transformer of 336 pixels, taken one block below the top; ours has 64 pixels, and convolutions in front.
 # * Their answers are sentences, and whether one is right has to be judged (by GPT-4, in the first paper). Ours are one word,
 #   and the world knows the right one.
 # * The file's header lists the rest.
@@ -1208,7 +1205,7 @@ else:
 # | only the assistant's words count | a loss about answers | a model that asks itself questions |
 # | the end counts, pads do not | knowing when to stop | never stopping; a loss that flatters |
 # | stage 1, the projector alone | a translation, before anybody adapts to noise | a language model that learns to overlook pictures |
-# | the eye stands still | what CLIP knows stays known | – |
+# | the eye stands still | what it has learned stays known | – |
 # | pads on the left, to write | each prompt goes on where it ends | nonsense for short questions |
 # | blind, shuffled | what is owed to the picture | "it answers, so it sees" |
 # | by number of objects | what is owed to the *question* | some object's colour, taken for the right one |
@@ -1230,7 +1227,7 @@ summary(ex)
 #
 # Thirteen lessons, one scene. What does each step know about it? The first three were given pixels and never a label. The
 # next three learned from pictures alone; a linear probe, fitted with labels, reads them out. CLIP chooses among 40 names;
-# BLIP, if its weights are here, says a caption; LLaVA answers.
+# BLIP says a caption; LLaVA answers.
 
 # %%
 TOUR = sample(range(6), split="test", recipe=ONE)
@@ -1267,37 +1264,43 @@ for name, network in walkers.items():
     PROBED[name] = [" ".join(parts) for parts in zip(*in_order, strict=True)]
 
 # %% [markdown]
-# CLIP's names, LLaVA's answers, and BLIP's caption if there is one.
+# CLIP's names.
 
 # %% tags=["nbval-ignore-output"]
 # not compared: see above
+read = ByteBPE.load(CHECKPOINTS / "clip_scenes.tokens.json")
+start, end = read.id_of("<|start|>"), read.id_of("<|end|>")
+text = replace(clip.TINY.text, vocabulary=len(read), length=40, end=end)
+namer = clip.CLIP(replace(clip.TINY, vision=TRUNK, text=text)).to(device()).eval()
+CARDS["CLIP"] = load_weights(namer, CHECKPOINTS / "clip_scenes.safetensors")
 NAMES = [f"{c} {s}" for c in COLOURS for s in SHAPES]
-start = captioned_in.id_of("<|start|>")
 with torch.no_grad():
-    ids_of_names = padded([[start, *captioned_in.encode(f"a {n}"), TEXT.end] for n in NAMES], 0)[0]
-    cosine = directions(extract(eye.encode_image, tour)) @ directions(
-        eye.encode_text(ids_of_names.to(device())).cpu().numpy()).T  # fmt: skip
+    ids = padded([[start, *read.encode(f"a {n}"), end] for n in NAMES], 0)[0].to(device())
+    cosine = directions(extract(namer.encode_image, tour)) @ directions(
+        namer.encode_text(ids).cpu().numpy()).T  # fmt: skip
 NAMED = [", ".join(NAMES[k] for k in np.argsort(-line)[:2]) for line in cosine]
+
+# %% [markdown]
+# LLaVA's answers, and what BLIP says of the same pictures (its parts put together as in lesson 12).
+
+# %% tags=["nbval-ignore-output"]
+# not compared: see above
 TOUR_ASKS = [DESCRIBE, "how many objects are there?", "is there a red cube?"]
 ANSWERED = [replies(model, to_tensor(tour), [[(text, None)]] * 6) for text in TOUR_ASKS]
 
 
-# %%
 def blip_says(images):
-    """Pictures → what BLIP of lesson 12 says of them, or None if its weights are not here."""
-    if not (CHECKPOINTS / "blip_scenes.safetensors").exists():
-        return None
+    """Pictures → BLIP's captions; its card joins the others."""
     said = ByteBPE.load(CHECKPOINTS / "blip_scenes.tokens.json")
     marks = Marks(*(said.id_of(f"<|{name}|>") for name in ("end", "match", "write")))
     text = text_encoder.Config(len(said), 24, dim=128, depth=2, heads=4, mlp_width=512,
                                cross_width=128, segments=0)  # fmt: skip
-    vision = vit.Config(image_size=64, patch_size=16, dim=128, depth=2, heads=4)
-    network = blip.BLIP(replace(blip.TINY, vision=vision, text=text, marks=marks))
-    network.matcher.vision.patches = hybrid.Places(llava.TINY.vision, vision.dim)
-    load_weights(network.to(device()).eval().essentials(), CHECKPOINTS / "blip_scenes.safetensors")
-    new = network.captioner().generate(to_tensor(images).to(device()), 22).tolist()
-    ends = [ids.index(marks.end) if marks.end in ids else None for ids in new]
-    return [said.decode(ids[:end]).strip() for ids, end in zip(new, ends, strict=True)]
+    teller = blip.BLIP(replace(blip.TINY, vision=CONFIG.vision, text=text, marks=marks))
+    teller.matcher.vision.patches = hybrid.Places(TRUNK, CONFIG.vision.dim)
+    teller = teller.to(device()).eval()
+    CARDS["BLIP"] = load_weights(teller.essentials(), CHECKPOINTS / "blip_scenes.safetensors")
+    new = teller.captioner().generate(to_tensor(images).to(device()), 22).tolist()
+    return [said.decode(row[: row.index(marks.end)]).strip() for row in new]
 
 
 CAPTIONED = blip_says(tour)
@@ -1337,7 +1340,7 @@ def spoken_of(i):
     """What is read out of, or said by, each network about scene i."""
     learned = [f"{name} and a probe: {PROBED[name][i]}" for name in walkers]
     spoken = [f"CLIP, the best of 40 names: {NAMED[i]}"]
-    spoken += [f"BLIP says: {CAPTIONED[i]}"] if CAPTIONED else []
+    spoken += [f"BLIP says: {CAPTIONED[i]}"]
     spoken += [f"you: {q}   LLaVA: {a[i]}" for q, a in zip(TOUR_ASKS, ANSWERED, strict=True)]
     return [*learned, *spoken]
 
@@ -1382,7 +1385,7 @@ KNOWS = {}
 for name, images in {"LLaVA says": alone, "LLaVA, blind": mean}.items():
     said = [text.split() for text in replies(model, to_tensor(images), [[(DESCRIBE, None)]] * 300)]
     KNOWS[name] = [np.mean([t[f] in w for t, w in zip(right, said, strict=True)]) for f in FACTORS]
-for name, told in {**CARDS, "CLIP": clips_card}.items():
+for name, told in CARDS.items():
     KNOWS[f"{name} and a probe"] = [told["metrics"][f"{f} probe"]["value"] for f in FACTORS]
 for name in ("random_init", "chance"):
     KNOWS[name] = [CARDS["SimCLR"]["metrics"][f"{f} probe"][name] for f in FACTORS]
@@ -1398,7 +1401,7 @@ for name, shares in KNOWS.items():
 
 # %% [markdown]
 # The probes were *told* the four words, with labels, for each network anew; LLaVA says them in a sentence. Compare the line
-# of its own eye, CLIP: what CLIP does not know LLaVA cannot say. SIFT, SURF and BRIEF have no line here: they have no words,
+# of its own eye, BLIP: what that does not know LLaVA cannot say. SIFT, SURF and BRIEF have no line here: they have no words,
 # and nobody would ask them for any.
 
 # %% [markdown]
@@ -1408,8 +1411,8 @@ for name, shares in KNOWS.items():
 # became better. Each step **kept something else of the picture**, and left the rest: that was the question of lesson 00.
 #
 # Each also needed something else to learn from: nothing; two views of one thing; a covered picture; a sentence; a
-# conversation. And the later ones stand *on* the earlier: LLaVA's eye is CLIP's, CLIP's loss is SimCLR's, and SIFT's
-# window on a patch came back as a token.
+# conversation. And the later ones stand *on* the earlier: LLaVA's eye is BLIP's, which began with CLIP's
+# convolutions; CLIP's loss is SimCLR's, and SIFT's window on a patch came back as a token.
 
 # %% [markdown]
 # ## The question left open
