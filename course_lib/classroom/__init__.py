@@ -26,6 +26,7 @@ marking           one submission: from outputs to marks
 discreet          what may be repeated of a student's output
 borrowed          answers that are the package's own
 results           results as files
+whole             files that are whole or not there
 by_hand           written answers: sheets out, points in
 tables            CSV in which nothing becomes a formula
 statistics        difficulty, discrimination, common mistakes
@@ -47,6 +48,9 @@ How strangers' code is run, and only run:
 
 sandbox           the chain of commands around a worker, and what a submission may use
 pool              warm workers: submissions in, plain data out
+cluster           the same on several hosts, through dask.distributed
+host              what runs on each of them
+parcel            jobs and results as bytes between hosts
 job               one submission on its way: what goes in, what came back
 probes            what of an exercise goes into the sandbox: never its answer
 wire              plain data as bytes, read without believing anything

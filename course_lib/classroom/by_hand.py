@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment, Written
-from course_lib.classroom.results import Result, marks, total, write_whole
+from course_lib.classroom.results import Result, marks, total
 from course_lib.classroom.tables import read_table, safe, table
+from course_lib.classroom.whole import write_whole
 
 LONGEST = 30_000  # characters of an answer: a spreadsheet's cell holds 32,767
 Graded = dict[str, Any]  # {"points": [one a line of the rubric], "comment": text}

@@ -30,6 +30,14 @@ Roster = Annotated[
     Path | None, typer.Option(help="CSV with `student` and a platform's own columns.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Default: one a core.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Run on several hosts: a dask scheduler's address, as tcp://10.0.0.5:8786. Each host "
+        "needs this version of the course and bubblewrap, and runs `dask worker ADDRESS`. Whoever "
+        "reaches these ports can run code there: a network of your own, or tls://."
+    ),
+]
 Sandbox = Annotated[
     bool, typer.Option(help="--no-sandbox runs code with your rights: your own files only.")
 ]
@@ -57,6 +65,7 @@ def grade(
     roster: Roster = None,
     workers: Workers = None,
     sandbox: Sandbox = True,
+    scheduler: Scheduler = None,
 ) -> None:
     """Grade what was handed in; write results, feedback, a class page and exports.
 
@@ -77,7 +86,7 @@ def grade(
         chosen = [one for one in received if student in (None, one.student)]
         if not chosen:
             raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
-        run = runner(workers, sandbox)
+        run = on_cluster(scheduler, workers, sandbox) if scheduler else runner(workers, sandbox)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
         told = write_everything(to, rules, by_hand or [], roster)
     except (ValueError, OSError, RuntimeError, SecretError, WorkerError) as error:
@@ -115,8 +124,8 @@ def autograder(
 ) -> None:
     """Make the archive that grades on Gradescope. It holds the secret: upload it, and delete it."""
     from course_lib.classroom.autograder import autograder as archive
-    from course_lib.classroom.results import write_whole
     from course_lib.classroom.secret import SecretError, read_secret
+    from course_lib.classroom.whole import write_whole
 
     try:
         write_whole(to, archive(name, read_secret(secret)))
@@ -137,6 +146,17 @@ def runner(workers: int | None, sandboxed: bool) -> Runner:
             yield from pool.run(one.job() for one in asked)
 
     return run
+
+
+def on_cluster(address: str, workers: int | None, sandboxed: bool) -> Runner:
+    """Runs submissions on the hosts of a dask scheduler. Raises WorkerError without dask."""
+    from course_lib.classroom.cluster import Cluster
+    from course_lib.classroom.sandbox import Limits
+
+    if workers or not sandboxed:
+        raise ValueError("--workers and --no-sandbox are for one machine, not for --scheduler")
+    cluster = Cluster(address, Limits())
+    return lambda asked: cluster.run(one.job() for one in asked)
 
 
 def _times(received: Iterable[Received]) -> dict[str, datetime]:

@@ -15,8 +15,9 @@ from typing import Any
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.by_hand import Standing, standing
 from course_lib.classroom.discreet import told_note
-from course_lib.classroom.results import Result, slug, write_whole
+from course_lib.classroom.results import Result, slug
 from course_lib.classroom.tables import read_table, table
+from course_lib.classroom.whole import write_whole
 from course_lib.exercises.engine import State
 from course_lib.exercises.render import unmarked
 

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 import course_lib
-from course_lib.classroom.bundle import BundleError, packed, write_whole
+from course_lib.classroom.bundle import BundleError, packed
 from course_lib.classroom.checking import Checked, look, read_work
 from course_lib.classroom.roster import valid_student
+from course_lib.classroom.whole import write_whole
 
 SCHEMA = 1
 

@@ -8,9 +8,10 @@ import nbformat
 
 import course_lib
 from course_lib.classroom.assignment import Assignment
-from course_lib.classroom.bundle import DATA, FILE, Bundle, packed, write_whole
+from course_lib.classroom.bundle import DATA, FILE, Bundle, packed
 from course_lib.classroom.notebook import build_notebook
 from course_lib.classroom.public import public_task
+from course_lib.classroom.whole import write_whole
 
 
 def make_bundle(assignment: Assignment, student: str = "") -> Bundle:

@@ -13,7 +13,8 @@ from course_lib.classroom.assignment import ASSIGNMENTS, Assignment, Task
 from course_lib.classroom.by_hand import Standing, standing
 from course_lib.classroom.discreet import told_note
 from course_lib.classroom.pages import page
-from course_lib.classroom.results import Result, slug, write_whole
+from course_lib.classroom.results import Result, slug
+from course_lib.classroom.whole import write_whole
 from course_lib.exercises.engine import State
 
 FEEDBACK = """{% extends "frame" %}

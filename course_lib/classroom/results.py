@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
+
+from course_lib.classroom.whole import write_whole
 
 SCHEMA = 1
 Result = dict[str, Any]
@@ -37,22 +38,6 @@ def marks(points: float, share: float) -> float:
 def total(values: Iterable[float]) -> float:
     """The exact sum of marks that have two decimals each."""
     return float(sum((Decimal(str(value)) for value in values), Decimal(0)))
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that there is the old one or the new one, at any moment."""
-    data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def result_path(folder: Path, student: str) -> Path:

@@ -3,16 +3,15 @@
     an empty environment → (as root) a first view of the system, from which root is left for
     nobody → bubblewrap: no network, a read-only minimal system, a new session, no new rights
 
-A worker in it sees the interpreter, its libraries and the course's package without banks of
-exercises and without the classroom; no assignment, no submission, no home. Each submission then
-gets a room of its own inside (course_lib.classroom.isolate).
+A worker in it sees the interpreter, its libraries and the course's package without exercises and
+without the grader's side; no assignment, no submission, no home. Each submission then gets a room
+of its own inside (course_lib.classroom.isolate).
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -27,10 +26,13 @@ import course_lib
 NOBODY = 65534
 PACKAGE = Path(course_lib.__file__).parent
 COURSE = Path("/course")  # where the package and its data are inside
-INSIDE = ("__init__", "desk", "implementer", "isolate", "warden", "wire", "worker")
+# All of these two rooms that a worker sees: what runs cells, and what runs an answer.
+INSIDE = {
+    "classroom": ("__init__", "desk", "implementer", "isolate", "warden", "wire", "worker"),
+    "exercises": ("__init__", "cells", "mutants", "probe"),
+}
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
 ETC = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/openssl.cnf")
-BANK = re.compile(r"^(EXERCISES|QUIZ)\b", re.M)
 TRIAL = """
 import os
 from course_lib.classroom import isolate
@@ -176,18 +178,14 @@ def _interpreter() -> list[Path]:
 
 
 def _package() -> Iterator[tuple[Path, Path]]:
-    """The course's package, without what holds answers: banks, and the grader's own side."""
+    """The course's package, without what holds answers: exercises, and the grader's own side."""
     home = COURSE / "course_lib"
     for path in sorted(PACKAGE.iterdir()):
         if path.name in ("__pycache__", "cli.py", "lessons.py"):
             continue
-        if path.name == "exercises":
-            for file in sorted(path.glob("*.py")):
-                if not BANK.search(file.read_text(encoding="utf-8")):
-                    yield file, home / "exercises" / file.name
-        elif path.name == "classroom":
-            for name in INSIDE:
-                yield path / f"{name}.py", home / "classroom" / f"{name}.py"
+        if path.name in INSIDE:
+            for name in INSIDE[path.name]:
+                yield path / f"{name}.py", home / path.name / f"{name}.py"
         else:
             yield path, home / path.name
     yield PACKAGE.parent / "data", COURSE / "data"

@@ -26,7 +26,7 @@ from course_lib.classroom.assignment import Assignment, Task
 from course_lib.classroom.cell_sources import answer_cell, weaker_tests
 from course_lib.classroom.notebook import build_notebook, tagged
 from course_lib.classroom.oracle import defined_by, true_marks, true_share
-from course_lib.classroom.results import write_whole
+from course_lib.classroom.whole import write_whole
 from course_lib.exercises import trial
 from course_lib.exercises.engine import Exercise
 

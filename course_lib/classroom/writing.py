@@ -10,9 +10,10 @@ from course_lib.classroom.class_page import class_page
 from course_lib.classroom.exports import read_people, write_exports
 from course_lib.classroom.grading import Rules
 from course_lib.classroom.reports import write_feedback
-from course_lib.classroom.results import load_results, write_whole
+from course_lib.classroom.results import load_results
 from course_lib.classroom.similarity import groups
 from course_lib.classroom.similarity_page import similarity_page, similarity_table
+from course_lib.classroom.whole import write_whole
 
 
 def write_everything(

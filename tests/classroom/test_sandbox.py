@@ -1,5 +1,6 @@
 """The chain around a worker: what it shows and refuses, and the tables of isolate."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -34,22 +35,35 @@ def test_the_worker_is_nobody_and_knows_nothing_of_its_caller(monkeypatch):
 
 
 def test_the_package_is_there_without_answers():
-    code = "import os; print(sorted(os.listdir('/course')), sorted(os.listdir("
-    code += (
-        "'/course/course_lib/classroom')), 'sift.py' in os.listdir('/course/course_lib/exercises'))"
-    )
-    names = sorted(f"{name}.py" for name in sandbox.INSIDE)
-    assert inside(code) == f"['course_lib', 'data'] {names} False"
+    code = "import os; print(sorted(os.listdir('/course')), {room: sorted(os.listdir("
+    code += "f'/course/course_lib/{room}')) for room in ('classroom', 'exercises')})"
+    names = {room: sorted(f"{name}.py" for name in sandbox.INSIDE[room]) for room in sandbox.INSIDE}
+    assert inside(code) == f"['course_lib', 'data'] {names}"
     assert (
         inside("import course_lib; print(course_lib.__file__)") == "/course/course_lib/__init__.py"
     )
 
 
-def test_every_bank_is_recognised():
-    banks = {p.stem for p in (ROOT / "course_lib" / "exercises").glob("*.py")
-             if sandbox.BANK.search(p.read_text(encoding="utf-8"))}  # fmt: skip
-    assert {"sift", "start", "llava", "blip_quiz"} <= banks
-    assert not banks & {"engine", "probe", "cells", "mutants", "trial", "judge"}
+def holds_answers(source):
+    """Whether a file makes an exercise, a mistake with its sentence, or a question of a lesson."""
+    made = {"Exercise", "Misconception", "Question"}
+    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    is_made = any(getattr(f, "id", getattr(f, "attr", "")) in made for f in calls)
+    return is_made and "course_lib.exercises" in source
+
+
+def test_no_file_that_a_worker_sees_holds_an_answer():
+    shown = [path for path, _ in sandbox._package()]
+    files = [file for path in shown for file in ([path] if path.is_file() else path.rglob("*.py"))]
+    files = [file for file in files if file.suffix == ".py"]
+    assert len(files) > 100
+    assert not [file.name for file in files if holds_answers(file.read_text(encoding="utf-8"))]
+    banks = {
+        file.stem
+        for file in (ROOT / "course_lib" / "exercises").glob("*.py")
+        if holds_answers(file.read_text(encoding="utf-8"))
+    }
+    assert {"sift", "start", "blip_uses", "llava_splice", "llava_quiz"} <= banks
 
 
 def as_nobody(code):
