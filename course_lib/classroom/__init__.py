@@ -4,7 +4,7 @@ What a lecturer hands out and a student hands in:
 
 assignment        what is asked, how many points it earns, what being late costs
 secret            the lecturer's secret, from which hidden seeds and variants follow
-roster            who is in the class
+roster            who is in the class, and what platforms call them
 notebook          the student's notebook, built from an assignment's text
 public            what a bundle holds of an exercise, and the check that runs on it
 release           makes a bundle

@@ -26,8 +26,8 @@ Deadline = Annotated[
 ]
 Times = Annotated[Path | None, typer.Option(help="CSV with columns `student` and `time`.")]
 Sheets = Annotated[list[Path] | None, typer.Option(help="A sheet of written answers, filled in.")]
-Roster = Annotated[
-    Path | None, typer.Option(help="CSV with `student` and a platform's own columns.")
+Students = Annotated[
+    Path | None, typer.Option(help="CSV: `student`, and what platforms call each of them.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Default: one a core.")]
 Scheduler = Annotated[
@@ -62,7 +62,7 @@ def grade(
     deadline: Deadline = None,
     times: Times = None,
     by_hand: Sheets = None,
-    roster: Roster = None,
+    students: Students = None,
     workers: Workers = None,
     sandbox: Sandbox = True,
     scheduler: Scheduler = None,
@@ -75,12 +75,16 @@ def grade(
     from course_lib.classroom.grading import grade as grade_all
     from course_lib.classroom.inbox import collect
     from course_lib.classroom.pool import WorkerError
+    from course_lib.classroom.roster import read_students, recognised
     from course_lib.classroom.secret import SecretError, read_secret
     from course_lib.classroom.writing import write_everything
 
     try:
         end = _time(deadline) if deadline else None
-        received = collect(submissions, name)
+        received, people, strange = collect(submissions, name), {}, []
+        if students:
+            people = read_students(students)
+            received, strange = recognised(received, people)
         known = _times(received) | (_table_of_times(times) if times else {})
         rules = Rules(name, read_secret(secret), variants, end, known)
         chosen = [one for one in received if student in (None, one.student)]
@@ -88,11 +92,13 @@ def grade(
             raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
         run = on_cluster(scheduler, workers, sandbox) if scheduler else runner(workers, sandbox)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
-        told = write_everything(to, rules, by_hand or [], roster)
+        told = write_everything(to, rules, by_hand or [], people)
     except (ValueError, OSError, RuntimeError, SecretError, WorkerError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("stopped; the same command goes on where it was")
+    if strange:
+        typer.echo(f"not in {students.name}, or there twice: {', '.join(strange)}", err=True)
     typer.echo(f"{done} graded, {reused} as before; {told}")
 
 

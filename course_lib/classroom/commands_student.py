@@ -37,7 +37,7 @@ def release(
     """
     from course_lib.classroom.assignment import load, names
     from course_lib.classroom.release import write_bundle
-    from course_lib.classroom.roster import read_roster
+    from course_lib.classroom.roster import read_students
     from course_lib.classroom.secret import SecretError, read_secret, variant_of
 
     try:
@@ -46,7 +46,7 @@ def release(
                 said = f"{assignment.points:g} points, {assignment.minutes} minutes"
                 typer.echo(f"{assignment.name:<16} {assignment.title}: {said}")
             return
-        students = read_roster(variants) if variants else [""]
+        students = list(read_students(variants)) if variants else [""]
         key = read_secret(secret) if variants else b""
         for student in students:
             variant = variant_of(key, name, student) if student else 0

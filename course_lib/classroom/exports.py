@@ -1,6 +1,6 @@
 """Marks in the forms that learning platforms read: one row a student, or one file a student.
 
-What a platform calls a student comes from its own export (`--roster`, a CSV with the column
+What a platform calls a student comes from its own export (`--students`, a CSV with the column
 `student`); without one, the names under which the submissions lay are written.
 """
 
@@ -16,19 +16,14 @@ from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.by_hand import Standing, standing
 from course_lib.classroom.discreet import told_note
 from course_lib.classroom.results import Result, slug
-from course_lib.classroom.tables import read_table, table
+from course_lib.classroom.roster import People
+from course_lib.classroom.tables import table
 from course_lib.classroom.whole import write_whole
 from course_lib.exercises.engine import State
 from course_lib.exercises.render import unmarked
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Email address", "Grade", "Maximum grade")
-People = Mapping[str, Mapping[str, str]]  # student → the columns of the roster
-
-
-def read_people(path: Path) -> dict[str, dict[str, str]]:
-    """A roster → its rows by the column `student`. Raises ValueError where that is missing."""
-    return {row["student"].strip(): row for row in read_table(path, ["student"])}
 
 
 def write_exports(

@@ -7,21 +7,22 @@ from pathlib import Path
 
 from course_lib.classroom.by_hand import keep_graded, load_graded, read_sheet, sheet
 from course_lib.classroom.class_page import class_page
-from course_lib.classroom.exports import read_people, write_exports
+from course_lib.classroom.exports import write_exports
 from course_lib.classroom.grading import Rules
 from course_lib.classroom.reports import write_feedback
 from course_lib.classroom.results import load_results
+from course_lib.classroom.roster import People
 from course_lib.classroom.similarity import groups
 from course_lib.classroom.similarity_page import similarity_page, similarity_table
 from course_lib.classroom.whole import write_whole
 
 
 def write_everything(
-    folder: Path, rules: Rules, sheets: Sequence[Path], roster: Path | None = None
+    folder: Path, rules: Rules, sheets: Sequence[Path], people: People | None = None
 ) -> str:
     """Read the sheets that were filled in, write everything anew → where, in one sentence.
 
-    Raises ValueError for a sheet or a roster that cannot be, and where older results lie there.
+    Raises ValueError for a sheet that cannot be, and where older results lie there.
     """
     results = load_results(folder)
     assignment = rules.for_student("")
@@ -36,7 +37,6 @@ def write_everything(
     for path in sheets:
         keep_graded(folder, read_sheet(path, assignment, students))
     graded = load_graded(folder)
-    people = read_people(roster) if roster else {}
     for result in results:
         write_feedback(folder, result, rules.for_student(result["student"]), graded)
     for question in assignment.written:
@@ -47,5 +47,5 @@ def write_everything(
     write_whole(folder / "similarity.html", similarity_page(alike, sources, assignment))
     write_whole(folder / "similarity.csv", similarity_table(alike))
     write_whole(folder / "class.html", class_page(results, assignment, graded, alike))
-    write_exports(folder, results, assignment, graded, people)
+    write_exports(folder, results, assignment, graded, people or {})
     return f"see {folder / 'class.html'}"

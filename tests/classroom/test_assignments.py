@@ -228,7 +228,7 @@ def test_a_roster_is_read_or_refused_in_a_sentence(tmp_path):
 
     def read(text):
         path.write_text(text, encoding="utf-8")
-        return roster.read_roster(path)
+        return list(roster.read_students(path))
 
     assert read("\ufeffname,student\nAda L.,ada\nBob,b.ob@uni.edu\n") == ["ada", "b.ob@uni.edu"]
     with pytest.raises(ValueError, match="needs a column `student`, but has name, id"):

@@ -13,7 +13,8 @@ import pytest
 
 from course_lib.classroom import import_into_nbgrader
 from course_lib.classroom.autograder import autograder
-from course_lib.classroom.exports import read_people, write_exports
+from course_lib.classroom.exports import write_exports
+from course_lib.classroom.roster import read_students
 from course_lib.classroom.secret import read_secret
 from course_lib.classroom.tables import read_table, safe, table
 from tests.classroom.classes import answered, toy
@@ -224,7 +225,7 @@ def test_no_field_is_a_formula(value, field):
 def test_tables_are_read_with_commas_and_semicolons(tmp_path):
     path = tmp_path / "roster.csv"
     path.write_text("\ufeffstudent;ID\nanna;1\nbob\n", encoding="utf-8")
-    assert read_people(path) == {
+    assert read_students(path) == {
         "anna": {"student": "anna", "ID": "1"},
         "bob": {"student": "bob", "ID": ""},
     }
