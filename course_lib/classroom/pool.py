@@ -29,6 +29,7 @@ __all__ = ["Job", "Limits", "Pool", "Ran", "Worker", "WorkerError", "run_one"]
 
 START_SECONDS = 120
 SLACK_SECONDS = 20  # beyond a submission's own limit, before the whole worker is given up
+AHEAD = 2  # jobs for each worker that are read before the first of them is done
 RUNS = 50  # of one submission, each without one more of its cells or exercises
 
 
@@ -150,62 +151,88 @@ class Pool:
             raise WorkerError(problem)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._waiting: queue.SimpleQueue[tuple[int, Job] | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[int, Ran] | BaseException] = queue.SimpleQueue()
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        for _ in self._threads:
+            self._waiting.put(None)  # wakes one that waits
         for thread in self._threads:
             thread.join()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Ran]]:
-        """(number of the job, what came of it), each as soon as it is ready."""
-        waiting: queue.Queue[tuple[int, Job]] = queue.Queue()
-        ready: queue.Queue[tuple[int, Ran] | BaseException] = queue.Queue()
-        count = 0
-        for count, job in enumerate(jobs, 1):
-            waiting.put((count - 1, job))
-        for _ in range(min(self.workers, count)):
-            thread = threading.Thread(target=self._serve, args=(waiting, ready), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        for _ in range(count):
-            got = ready.get()
-            if isinstance(got, BaseException):
-                self._stop.set()
-                raise got
-            yield got
+        """(number of the job, what came of it), each as soon as it is ready.
 
-    def _serve(self, waiting: queue.Queue, ready: queue.Queue) -> None:
-        """One thread and its worker, until nothing waits any more."""
+        Jobs are taken as they are needed, `AHEAD` for each worker. A pool whose batch was not
+        taken to its end runs no other one.
+        """
+        if self._stop.is_set():
+            raise WorkerError("this pool of workers is closed")
+        underway = 0
+        try:
+            for number, job in enumerate(jobs):
+                self._waiting.put((number, job))
+                underway += 1
+                if len(self._threads) < self.workers:
+                    self._threads.append(threading.Thread(target=self._serve, daemon=True))
+                    self._threads[-1].start()
+                while underway == AHEAD * self.workers:
+                    yield self._next()
+                    underway -= 1
+            while underway:
+                yield self._next()
+                underway -= 1
+        finally:
+            if underway:
+                self._stop.set()
+
+    def _next(self) -> tuple[int, Ran]:
+        got = self._ready.get()
+        if isinstance(got, BaseException):
+            raise got
+        return got
+
+    def _serve(self) -> None:
+        """One thread and its worker, until the pool is closed."""
         worker = None
         try:
-            while not self._stop.is_set():
-                try:
-                    number, job = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                worker, ran = self._run(worker, job)
-                ready.put((number, ran))
+            while (taken := self._waiting.get()) is not None and not self._stop.is_set():
+                number, job = taken
+                worker, ran = run_or_give_up(worker, job, self.limits, sandboxed=self.sandboxed)
+                self._ready.put((number, ran))
         except BaseException as error:
-            ready.put(error)
+            self._ready.put(error)
         finally:
             if worker is not None:
                 worker.close()
 
-    def _run(self, worker: Worker | None, job: Job) -> tuple[Worker | None, Ran]:
-        """Run a job; if its worker breaks, once more in a new one."""
-        for _ in range(2):
-            worker = worker or Worker(self.limits, sandboxed=self.sandboxed)
-            try:
-                return worker, worker.run(job)
-            except WorkerError:
-                worker.close()
-                worker = None
-        broken = Progress(job, self.limits)
-        broken.notes["end", 0] = "its worker broke twice: look at this submission by hand"
-        return None, broken.result("died")
+
+def run_or_give_up(
+    worker: Worker | None, job: Job, limits: Limits, *, sandboxed: bool = True
+) -> tuple[Worker | None, Ran]:
+    """Run a job; if its worker breaks, once more in a new one → the worker to go on with, result.
+
+    Raises WorkerError if a new worker does not start.
+    """
+    for _ in range(2):
+        worker = worker or Worker(limits, sandboxed=sandboxed)
+        try:
+            return worker, worker.run(job)
+        except WorkerError:
+            worker.close()
+            worker = None
+    return None, given_up(job, limits)
+
+
+def given_up(job: Job, limits: Limits) -> Ran:
+    """What stands for a submission whose workers break."""
+    broken = Progress(job, limits)
+    broken.notes["end", 0] = "its worker broke twice: look at this submission by hand"
+    return broken.result("died")
 
 
 def run_one(job: Job, limits: Limits | None = None, *, sandboxed: bool = True) -> Ran:

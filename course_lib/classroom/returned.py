@@ -55,7 +55,8 @@ def _output(item: Any, probe: Probe) -> Output:
 
 def one_line(text: str, longest: int) -> str:
     """Text without line ends and control characters, cut to a length."""
-    line = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    shown = "".join(letter for letter in text if letter.isprintable() or letter.isspace())
+    line = " ".join(shown.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

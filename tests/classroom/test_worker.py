@@ -95,9 +95,8 @@ def test_a_dead_worker_is_noticed_and_its_submission_runs_again():
         inner.kill()
         with pytest.raises(WorkerError, match="has died"):
             worker.run(Job(HONEST, PROBES))
-        with Pool(1, SHORT) as pool_:
-            fresh, ran = pool_._run(worker, Job(HONEST, PROBES))
-            fresh.close()
+        fresh, ran = pool.run_or_give_up(worker, Job(HONEST, PROBES), SHORT)
+        fresh.close()
     assert scores(ran) == FULL
 
 
@@ -119,6 +118,31 @@ def test_a_worker_that_is_broken_twice_marks_the_submission(monkeypatch):
     ran = run_one(Job(HONEST, PROBES), SHORT)
     assert ran.notes == ("its worker broke twice: look at this submission by hand",)
     assert scores(ran) == {"twice": 0, "number": 0, "test_centred": 0}
+
+
+class Echo:
+    """A worker that only says which job it was given."""
+
+    def __init__(self, *_, **__): ...
+    def close(self): ...
+    def run(self, job):
+        return job
+
+
+def test_jobs_are_taken_as_they_are_needed(monkeypatch):
+    monkeypatch.setattr(pool, "Worker", Echo)
+    taken, done, most = [], [], 0
+    with Pool(3, SHORT, sandboxed=False) as pool_:
+        for number, ran in pool_.run(taken.append(n) or n for n in range(50)):
+            most = max(most, len(taken) - len(done))
+            done.append(number)
+            assert ran == number
+        assert sorted(done) == list(range(50))
+        assert 3 < most <= pool.AHEAD * 3
+        assert [ran for _, ran in pool_.run("a")] == ["a"]  # the next batch, the same workers
+        assert next(pool_.run("ab"))[1] in "ab"
+        with pytest.raises(WorkerError, match="is closed"):  # what is left of "ab" is not mixed in
+            next(pool_.run("c"))
 
 
 def test_nothing_is_left_when_the_grader_is_killed():
