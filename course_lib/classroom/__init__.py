@@ -24,7 +24,7 @@ hidden            the seed of the hidden cases, fit to judge by
 grading           a class: read, run, judged, written; may be stopped at any moment
 marking           one submission: from outputs to marks
 discreet          what may be repeated of a student's output
-borrowed          answers that are the package's own
+borrowed          answers that are the course's own
 results           results as files
 whole             files that are whole or not there
 by_hand           written answers: sheets out, points in

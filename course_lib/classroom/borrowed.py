@@ -1,4 +1,4 @@
-"""Answers that are the package's own: called, looked up, or copied. For a person to look at.
+"""Answers that are the course's own: called, looked up, or copied. For a person to look at.
 
 Nothing here changes a mark. Names are followed through the notebook's imports and its own
 functions, as far as they stand in the text; who hides a call behind `getattr` and joined strings is
@@ -23,7 +23,7 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def borrowings(answers: Answers, assignment: Assignment) -> list[dict[str, str]]:
-    """→ [{"exercise", "what"}], a sentence for each answer that may be the package's own."""
+    """→ [{"exercise", "what"}], a sentence for each answer that may be the course's own."""
     trees = [tree for source, _ in answers.cells if (tree := tree_of(source)) is not None]
     imported = _imports(trees)
     definitions = _definitions(trees)
@@ -92,12 +92,12 @@ def _path(node: ast.AST, imported: dict[str, str]) -> str:
 
 
 def _copy(tree: ast.Module, exercise: Exercise) -> Iterator[str]:
-    """The package's own solution, down to the names in it; comments and docstring do not count."""
+    """The course's own solution, down to the names in it; comments and docstring do not count."""
     if not exercise.is_function or exercise.kind == "repair":  # mended, all look alike
         return
     solution = _normal(tree_of(exercise.solution_cell()), exercise.name)
     if solution.count("(") >= NODES and _normal(tree, exercise.name) == solution:
-        yield "it is the package's solution, word for word"
+        yield "it is the course's own solution, word for word"
 
 
 def _normal(tree: ast.Module | None, name: str) -> str:

@@ -80,16 +80,32 @@ def _share_of_test(exercise: Exercise, test: Callable, seed: int) -> Fraction:
     """Wrong implementations that the test rejects; none if it rejects a right one."""
     rejected, wrong = 0, 0
     for item in trial.implementations(exercise, seed):
-        try:
-            test(item.function)
-            refuses = False
-        except Exception:
-            refuses = True
+        refuses = not _accepts(test, item.function)
         if item.is_right and refuses:
             return Fraction(0)
         wrong += not item.is_right
         rejected += refuses
     return Fraction(rejected, wrong)
+
+
+def let_pass(exercise: Exercise, test: Callable) -> str:
+    """The first misconception that a test accepts; "" if there is none, or if it is no fair test.
+
+    A test is fair if it accepts everything that is right.
+    """
+    with quiet():
+        right = [exercise.subject, *(m.answer for m in exercise.also_right)]
+        if not all(_accepts(test, function) for function in right):
+            return ""
+        return next((m.name for m in exercise.misconceptions if _accepts(test, m.answer)), "")
+
+
+def _accepts(test: Callable, function: Callable) -> bool:
+    try:
+        test(function)
+    except Exception:
+        return False
+    return True
 
 
 def agrees(exercise: Exercise, got: Any, expected: Any) -> bool:

@@ -25,7 +25,7 @@ from course_lib.classroom.answers import is_stub
 from course_lib.classroom.assignment import Assignment, Task
 from course_lib.classroom.cell_sources import answer_cell, weaker_tests
 from course_lib.classroom.notebook import build_notebook, tagged
-from course_lib.classroom.oracle import defined_by, true_marks, true_share
+from course_lib.classroom.oracle import defined_by, let_pass, true_marks, true_share
 from course_lib.classroom.whole import write_whole
 from course_lib.exercises import trial
 from course_lib.exercises.engine import Exercise
@@ -147,7 +147,7 @@ def menu(exercise: Exercise, hidden: int, generator: random.Random) -> list[Answ
         made = weaker_tests(exercise)
         made.append(("accepts everything", f"def {exercise.name}(f):\n    return None\n"))
         made.append(("rejects everything", f"def {exercise.name}(f):\n    assert False\n"))
-        return answers + [_weighed(exercise, label, source, hidden) for label, source in made]
+        return answers + [_weighed_test(exercise, label, source, hidden) for label, source in made]
     for m in exercise.misconceptions:
         with suppress(ValueError):  # a lambda: its source cannot stand alone
             wrong = _weighed(exercise, m.name, answer_cell(exercise, m.answer), hidden)
@@ -160,6 +160,13 @@ def menu(exercise: Exercise, hidden: int, generator: random.Random) -> list[Answ
 
 def _weighed(exercise: Exercise, label: str, source: str, hidden: int) -> Answer:
     return Answer(label, source, true_share(exercise, defined_by(exercise, source), hidden))
+
+
+def _weighed_test(exercise: Exercise, label: str, source: str, hidden: int) -> Answer:
+    """A test of ours; the first mistake that it lets pass must be named, if it asserts at all."""
+    test = defined_by(exercise, source)
+    named = let_pass(exercise, test) if "assert " in source else ""
+    return Answer(label, source, true_share(exercise, test, hidden), named)
 
 
 def _mutants(exercise: Exercise, hidden: int, generator: random.Random) -> list[Answer]:

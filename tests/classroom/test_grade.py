@@ -346,7 +346,7 @@ def test_the_packages_own_answers_are_seen():
     assert borrowed(**honest, patch_distance=text) == [
         "patch_distance: it holds the text 'solution'"
     ]
-    assert borrowed() == ["test_normalise: it is the package's solution, word for word"]
+    assert borrowed() == ["test_normalise: it is the course's own solution, word for word"]
     assert borrowed(**honest, patch_distance=by_name) == [
         "patch_distance: it uses course_lib.exercises.start.patch_distance"
     ]

@@ -102,6 +102,16 @@ def test_what_is_missing_is_said_with_its_cure(monkeypatch):
     sandbox.available.cache_clear()
 
 
+def test_without_a_sandbox_tests_are_skipped_and_in_ci_they_fail(monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: "`bwrap` is missing")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="`bwrap` is missing"):
+        need_sandbox()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="`bwrap` is missing"):
+        need_sandbox()
+
+
 def test_a_chain_that_fails_says_why(monkeypatch):
     need_sandbox()
     sandbox.available.cache_clear()
