@@ -58,6 +58,8 @@ class Cluster:
             client = Client(self.address, timeout=CONNECT_SECONDS)
         except OSError:
             raise WorkerError(silence) from None
+        except (TypeError, ValueError) as error:  # no such kind of address, no certificates
+            raise WorkerError(f"{self.address} cannot be used: {error}") from None
         with client:
             try:
                 self._greet(client)

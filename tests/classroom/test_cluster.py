@@ -162,6 +162,8 @@ def test_who_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
     with pytest.raises(WorkerError, match=r"no scheduler answers at tcp://127.0.0.1:9$"):
         list(Cluster("tcp://127.0.0.1:9", LIMITS).run(JOBS))
+    with pytest.raises(WorkerError, match=r"tls://127.0.0.1:9 cannot be used: TLS expects"):
+        list(Cluster("tls://127.0.0.1:9", LIMITS).run(JOBS))
     with small_cluster(0) as empty, pytest.raises(WorkerError, match="no worker is known to"):
         on(empty, JOBS)
 
