@@ -135,10 +135,11 @@ def load(name: str, variant: int = 0) -> Assignment:
         raise ValueError(f"there is no assignment {name!r}; there are: {', '.join(names())}")
     path = ASSIGNMENTS / name / "assignment.toml"
     told = tomllib.loads(path.read_text(encoding="utf-8"))
+    new = new_exercises(name, variant)
     try:
         late = LatePolicy(**told["late"])
         written = tuple(_written(question) for question in told.get("written", []))
-        tasks = _tasks(name, told["points"], variant)
+        tasks = _tasks(name, told["points"], new)
         title, minutes = told["title"], int(told["minutes"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path.name} of {name!r} is not complete: {error}") from None
@@ -155,8 +156,7 @@ def _written(told: Mapping[str, Any]) -> Written:
     return Written(told["name"], told["title"], told["prompt"], rubric, float(told["points"]))
 
 
-def _tasks(name: str, points: Mapping[str, float], variant: int) -> tuple[Task, ...]:
-    new = new_exercises(name, variant)
+def _tasks(name: str, points: Mapping[str, float], new: Mapping[str, Exercise]) -> tuple[Task, ...]:
     tasks = []
     for key, worth in points.items():
         lesson, _, exercise = key.rpartition(".")
@@ -191,7 +191,12 @@ def _module(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"course_assignment_{name}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path.name} of {name!r} cannot be imported: {said}") from None
     return module
 
 

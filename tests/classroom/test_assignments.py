@@ -178,6 +178,12 @@ def test_a_faulty_assignment_says_what_is_wrong(own, old, new, sentence):
         own("assignment.toml", old, new)
 
 
+def test_exercises_that_cannot_be_imported_are_named(own):
+    said = r"exercises\.py of 'classical' cannot be imported: NameError: name 'Exercize'"
+    with pytest.raises(ValueError, match=said):
+        own("exercises.py", "ROTATION_VOTE = Exercise(", "ROTATION_VOTE = Exercize(")
+
+
 def test_a_variant_has_constants_of_its_own_and_the_same_version():
     common, mine, yours = load("classical"), load("classical", 11), load("classical", 12)
     assert common.version == mine.version == yours.version
