@@ -81,10 +81,8 @@ def grade(
 
     try:
         end = _time(deadline) if deadline else None
-        received, people, strange = collect(submissions, name), {}, []
-        if students:
-            people = read_students(students)
-            received, strange = recognised(received, people)
+        people = read_students(students) if students else {}
+        received, strange = recognised(collect(submissions, name), people)
         known = _times(received) | (_table_of_times(times) if times else {})
         rules = Rules(name, read_secret(secret), variants, end, known)
         chosen = [one for one in received if student in (None, one.student)]

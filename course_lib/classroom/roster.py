@@ -49,8 +49,11 @@ def read_students(path: Path) -> dict[str, dict[str, str]]:
 def recognised(received: Sequence[Received], people: People) -> tuple[list[Received], list[str]]:
     """Give submissions the students' own identifiers → them, and who is not in the table.
 
-    Where two submissions are one student's, neither is renamed: a person must look.
+    Where two submissions are one student's, neither is renamed: a person must look. Without a
+    table all stay as they are.
     """
+    if not people:
+        return list(received), []
     found = [(student_called(one.student, people), one) for one in received]
     students = [student for student, _ in found]
     kept, strange = [], []
