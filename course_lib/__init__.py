@@ -1,7 +1,8 @@
 """From SIFT to LLaVA: small, proven implementations of the ideas behind visual representations.
 
-A house with four floors; a room imports only from floors below it:
+A house with five floors; a room imports only from floors below it:
 
+    4  classroom
     3  exercises
     2  features | train  evaluate  show   (papers on the left never import protocol on the right)
     1  backbones  data  world

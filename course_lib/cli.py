@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from course_lib.classroom import commands_grade, commands_student
+
 app = typer.Typer(
     help="From SIFT to LLaVA: the course's own tools.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+commands_student.register(app)
+commands_grade.register(app)
 
 
 @app.command()

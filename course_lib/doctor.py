@@ -166,6 +166,7 @@ def optional_tools() -> Iterator[Finding]:
             ["chromium", "chromium-browser", "google-chrome"],
             "only the browser tests need it: apt-get install chromium",
         ),
+        "sandbox": (["bwrap"], "only grading needs it, on Linux: apt-get install bubblewrap"),
     }
     for name, (commands, remedy) in tools.items():
         path = next(filter(None, map(shutil.which, commands)), None)

@@ -33,6 +33,14 @@ def test_exit_code_and_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "->  free at least 1 GB" in result.output
 
 
+def test_a_missing_sandbox_is_a_remark_for_lecturers_and_no_failure(monkeypatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
+    (note,) = [f for f in doctor.optional_tools() if f.check == "sandbox (optional)"]
+    assert (note.ok, note.optional) == (False, True)
+    assert str(note).startswith("note  sandbox (optional)")
+    assert str(note).endswith("->  only grading needs it, on Linux: apt-get install bubblewrap")
+
+
 def test_missing_libgl_gets_the_one_line_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

@@ -29,7 +29,7 @@ FLOORS = {
     "evaluate": 2,
     "show": 2,
     "exercises": 3,
-    "classroom": 3,
+    "classroom": 4,
 }
 PAPERS = {"features", "selfsup", "vision_language", "detection"}
 PROTOCOL = {"train", "evaluate", "show"}
@@ -76,6 +76,8 @@ def test_the_rule_itself_can_fail() -> None:
     assert not may_import("blocks", "data")
     assert not may_import("show", "lessons")
     assert may_import("exercises", "features")
+    assert may_import("classroom", "exercises")
+    assert not may_import("exercises", "classroom")
 
 
 @pytest.mark.parametrize(

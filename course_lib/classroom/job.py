@@ -1,0 +1,122 @@
+"""One submission on its way: what goes into the sandbox, how its runs went, what came back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from course_lib.classroom import wire
+from course_lib.classroom.probes import Probe
+from course_lib.classroom.returned import checked, lost_outputs, note_of
+from course_lib.classroom.sandbox import Limits
+from course_lib.exercises.probe import Output
+
+LOSSES = 3  # units of one test may be lost before the rest is not tried any more
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission: its code cells, what to try of it, and the assignment's own files.
+
+    cells  (source, name of the exercise that the cell is for, or "")
+    files  (name, content) of what lies beside the notebook; never the student's own files
+    """
+
+    cells: tuple[tuple[str, str], ...]
+    probes: tuple[Probe, ...]
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came back of a submission, checked: the outputs by exercise, and what went wrong."""
+
+    outputs: dict[str, list[Output]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Progress:
+    """Where the runs of one submission stand."""
+
+    job: Job
+    limits: Limits
+    units: list[dict[str, int]] = field(default_factory=list)
+    skipped_cells: set[int] = field(default_factory=set)
+    done: dict[int, list[Output]] = field(default_factory=dict)  # by unit
+    losses: Counter[int] = field(default_factory=Counter)  # of units, by probe
+    notes: dict[tuple, str] = field(default_factory=dict)  # by place, so in the order of the cells
+
+    def __post_init__(self) -> None:
+        ways = 0
+        for number, probe in enumerate(self.job.probes):
+            tried = range(ways, ways + len(probe.ways)) if probe.ways else (-1,)
+            self.units += [{"probe": number, "way": way} for way in tried]
+            ways += len(probe.ways)
+
+    def message(self, seconds_left: float) -> bytes:
+        """The job as the worker reads it: first what only the implementer may know."""
+        ways = [asdict(way) for probe in self.job.probes for way in probe.ways]
+        hidden = wire.encode(ways) if ways else b""
+        body = wire.encode(
+            {
+                "cells": list(self.job.cells),
+                "probes": [probe.public() for probe in self.job.probes],
+                "units": self.units,
+                "files": [(name, np.frombuffer(got, np.uint8)) for name, got in self.job.files],
+                "limits": asdict(self.limits),
+                "seconds_left": seconds_left,
+                "skipped_cells": sorted(self.skipped_cells),
+                "skipped_units": sorted(self.done),
+            }
+        )
+        return b"".join([b"J", len(hidden).to_bytes(4), hidden, len(body).to_bytes(4), body])
+
+    def take(self, letter: bytes, number: int, payload: bytes) -> bool:
+        """One frame of the worker → whether the run is over and another one is needed."""
+        if letter == b"O":
+            probe = self.job.probes[self.units[number]["probe"]]
+            self.done[number] = checked(probe, payload)
+        elif letter in (b"E", b"T"):
+            text = payload.decode("utf-8", "replace")
+            why = "time" if letter == b"T" else ""
+            self.notes["cell", number] = note_of(self.job, "cell", number, why, text, self.limits)
+        elif letter == b"Z":
+            return self._end(**json.loads(payload))
+        else:
+            raise ValueError(f"no frame is called {letter!r}")
+        return False
+
+    def _end(self, place: str, number: int, why: str) -> bool:
+        """The run is over, well or not → whether to run again without what ended it."""
+        if not why:
+            return False
+        if place == "unit":
+            probe_number = self.units[number]["probe"]
+            probe = self.job.probes[probe_number]
+            self.done[number] = lost_outputs(probe, why, self.limits)
+            self.losses[probe_number] += 1
+            if self.losses[probe_number] == LOSSES:  # a test that hangs on each implementation
+                rest = [n for n, unit in enumerate(self.units) if unit["probe"] == probe_number]
+                self.done = {n: lost_outputs(probe, why, self.limits) for n in rest} | self.done
+            self.notes["unit", probe_number] = note_of(
+                self.job, "unit", probe_number, why, "", self.limits
+            )
+        elif place == "cell" and 0 <= number < len(self.job.cells):
+            self.skipped_cells.add(number)
+            self.notes["cell", number] = note_of(self.job, place, number, why, "", self.limits)
+        else:
+            self.notes["end", 0] = note_of(self.job, place, number, why, "", self.limits)
+            return False
+        return why != "total"
+
+    def result(self, why: str = "died") -> Ran:
+        """What there is; exercises that were not reached get outputs that say so."""
+        outputs: dict[str, list[Output]] = {probe.name: [] for probe in self.job.probes}
+        for number, unit in enumerate(self.units):
+            probe = self.job.probes[unit["probe"]]
+            outputs[probe.name] += self.done.get(number) or lost_outputs(probe, why, self.limits)
+        return Ran(outputs, tuple(self.notes[place] for place in sorted(self.notes)))

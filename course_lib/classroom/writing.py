@@ -1,0 +1,51 @@
+"""All that is written beside the results: feedback, class page, sheets, similarity, exports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from course_lib.classroom.by_hand import keep_graded, load_graded, read_sheet, sheet
+from course_lib.classroom.class_page import class_page
+from course_lib.classroom.exports import write_exports
+from course_lib.classroom.grading import Rules
+from course_lib.classroom.reports import write_feedback
+from course_lib.classroom.results import load_results
+from course_lib.classroom.roster import People
+from course_lib.classroom.similarity import groups
+from course_lib.classroom.similarity_page import similarity_page, similarity_table
+from course_lib.classroom.whole import write_whole
+
+
+def write_everything(
+    folder: Path, rules: Rules, sheets: Sequence[Path], people: People | None = None
+) -> str:
+    """Read the sheets that were filled in, write everything anew → where, in one sentence.
+
+    Raises ValueError for a sheet that cannot be, and where older results lie there.
+    """
+    results = load_results(folder)
+    assignment = rules.for_student("")
+    for result in results:
+        made_for = (result["assignment"], result["version"])
+        if made_for != (assignment.name, assignment.version):
+            raise ValueError(
+                f"the result of {result['student']} in {folder.name} is of {' '.join(made_for)}, "
+                f"not of {assignment.name} {assignment.version}: use another folder"
+            )
+    students = [result["student"] for result in results]
+    for path in sheets:
+        keep_graded(folder, read_sheet(path, assignment, students))
+    graded = load_graded(folder)
+    for result in results:
+        write_feedback(folder, result, rules.for_student(result["student"]), graded)
+    for question in assignment.written:
+        path = folder / "by_hand" / f"{question.name}.csv"
+        write_whole(path, sheet(question, results, graded))
+    sources = {result["student"]: result["sources"] for result in results}
+    alike = groups(sources, assignment)
+    write_whole(folder / "similarity.html", similarity_page(alike, sources, assignment))
+    write_whole(folder / "similarity.csv", similarity_table(alike))
+    write_whole(folder / "class.html", class_page(results, assignment, graded, alike))
+    write_exports(folder, results, assignment, graded, people or {})
+    return f"see {folder / 'class.html'}"

@@ -1,0 +1,234 @@
+"""Exports: the right columns, no formula, and nbgrader's own gradebook takes the scores."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+import zipfile
+
+import pytest
+
+from course_lib.classroom import import_into_nbgrader
+from course_lib.classroom.autograder import autograder
+from course_lib.classroom.exports import write_exports
+from course_lib.classroom.roster import read_students
+from course_lib.classroom.secret import read_secret
+from course_lib.classroom.tables import read_table, safe, table
+from tests.classroom.classes import answered, toy
+
+
+def result(student, *shares, keeps=1.0, **more):
+    """A result as grading writes it, with these shares of the points."""
+    exercises = [
+        {
+            "name": task.exercise.name,
+            "title": task.exercise.title,
+            "kind": task.exercise.kind,
+            "points": task.points,
+            "marks": task.points * share,
+            "state": "right" if share == 1 else "wrong",
+            "summary": "1 of 3 cases right",
+            "sentence": "You use `==` <here>.",
+            "details": ["case 1: the value differs"],
+        }
+        for task, share in zip(toy().tasks, shares, strict=True)
+    ]
+    return {
+        "student": student,
+        "exercises": exercises,
+        "written": [{"name": "why_patches", "answer": ""}],
+        "earned": sum(item["marks"] for item in exercises),
+        "late": {"hours": None if keeps == 1 else 30.0, "keeps": keeps},
+        "problems": ["the cell of `cut_patch` was copied"],
+        "notes": ["cell 2 raised ValueError: SECRET"],
+    } | more
+
+
+RESULTS = [
+    result("=HYPERLINK(1)", 0, 0.5, 0, 0),
+    result("Anna Abel_12", 1, 1, 1, 1),
+    result("bob", 1, 0.5, 0, 0, keeps=0.8),
+]
+GRADED = {"Anna Abel_12": {"why_patches": {"points": [4.0, 0.5], "comment": "-good"}}}
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("graded")
+    people = {"bob": {"Student": "Bob, B.", "ID": "77", "Email address": "bob@x.org"}}
+    write_exports(folder, RESULTS, toy(), GRADED, people)
+    return folder / "exports"
+
+
+def rows(path):
+    return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def test_canvas(exports):
+    head, possible, evil, anna, bob = rows(exports / "canvas.csv")
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "A toy"]
+    assert possible == ["    Points Possible", "", "", "", "", "36"]
+    assert evil[0] == "'=HYPERLINK(1)"
+    assert anna == ["Anna Abel_12", "", "", "Anna Abel_12", "", "34.5"]
+    assert bob == ["Bob, B.", "77", "", "bob", "", "7.2"]
+
+
+def test_moodle(exports):
+    head, _, anna, bob = rows(exports / "moodle.csv")
+    assert head == ["Identifier", "Full name", "Email address", "Grade", "Maximum grade"]
+    assert anna == ["Participant 12", "Anna Abel", "", "34.5", "36"]
+    assert bob == ["", "bob", "bob@x.org", "7.2", "36"]
+
+
+def test_all_marks(exports):
+    head, _, anna, bob = rows(exports / "marks.csv")
+    named = dict(zip(head, bob, strict=True))
+    assert named["patch_distance"] == "5"
+    assert [named[key] for key in ("by hand", "to be read", "hours late", "kept", "total")] == [
+        "0",
+        "1",
+        "30",
+        "0.8",
+        "7.2",
+    ]
+    assert dict(zip(head, anna, strict=True))["by hand"] == "4.5"
+
+
+def test_gradescope(exports):
+    (path,) = exports.glob("gradescope/bob-*/results.json")
+    told = json.loads(path.read_text())
+    assert told["score"] == 7.2
+    first, second, *_ = told["tests"]
+    assert (first["score"], first["max_score"], first["status"]) == (4.0, 4.0, "passed")
+    assert (second["score"], second["status"]) == (5.0, "failed")
+    assert "You use == <here>." in second["output"]
+    assert told["output"].splitlines() == [
+        "the cell of cut_patch was copied",
+        "cell 2 raised ValueError",
+        "late: 80 % of the points are kept",
+    ]
+    (path,) = exports.glob("gradescope/anna-*/results.json")
+    assert json.loads(path.read_text())["tests"][-1]["score"] == 4.5
+
+
+def test_the_autograder_grades_as_here(tmp_path):
+    """Unpacked as Gradescope does, its script gives results.json. The grading itself is faked."""
+    secret = bytes(range(32))
+    archive = autograder("classical", secret)
+    assert archive == autograder("classical", secret)
+    (tmp_path / "source").mkdir()
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        packed.extractall(tmp_path / "source")
+    names = {path.name for path in (tmp_path / "source").iterdir()}
+    assert names == {"setup.sh", "run_autograder", "secret.toml", "course"}
+    course = tmp_path / "source" / "course"
+    assert (course / "assignments/classical/exercises.py").exists()
+    assert not (course / "assignments/masked").exists()
+    assert "torch>=" in (course / "requirements.txt").read_text()
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / "work.ipynb").write_bytes(answered())
+    fake = tmp_path / "python3"
+    fake.write_text(FAKE_PYTHON)
+    fake.chmod(0o755)
+    environment = {"AUTOGRADER": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    script = str(tmp_path / "source" / "run_autograder")
+    subprocess.run(["bash", script], env=environment, check=True)
+    assert read_secret(tmp_path / "source" / "secret.toml") == secret
+    assert (tmp_path / "results" / "results.json").read_text().startswith("-m course_lib.cli grade")
+
+
+FAKE_PYTHON = """#!/usr/bin/env bash
+test -f "$6/submitted/student/classical/work.ipynb"
+mkdir -p "$8/exports/gradescope/student"
+echo "$@" > "$8/exports/gradescope/student/results.json"
+"""
+
+
+class FakeGradebook:
+    """What the importer asks of nbgrader's Gradebook, with its names."""
+
+    books: dict = {}  # noqa: RUF012
+
+    def __init__(self, url):
+        self.cells, self.grades, self.notebooks = {}, {}, {}
+        self.books[url] = self
+        self.db = types.SimpleNamespace(commit=lambda: None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update_or_create_assignment(self, name):
+        self.assignment = name
+
+    def update_or_create_notebook(self, name, assignment):
+        assert assignment == self.assignment
+
+    def update_or_create_grade_cell(self, cell, notebook, assignment, **told):
+        self.cells[cell] = told
+
+    def update_or_create_student(self, student):
+        pass
+
+    def update_or_create_submission(self, assignment, student):
+        self.notebooks[student] = types.SimpleNamespace()
+        return types.SimpleNamespace(notebooks=[self.notebooks[student]])
+
+    def find_grade(self, cell, notebook, assignment, student):
+        assert cell in self.cells
+        return self.grades.setdefault((student, cell), types.SimpleNamespace())
+
+
+def test_nbgrader_gets_scores_by_its_own_names(exports, monkeypatch, tmp_path):
+    api = types.SimpleNamespace(Gradebook=FakeGradebook)
+    monkeypatch.setitem(sys.modules, "nbgrader", types.SimpleNamespace(api=api))
+    monkeypatch.setitem(sys.modules, "nbgrader.api", api)
+    scores = json.loads((exports / "nbgrader" / "scores.json").read_text())
+    assert import_into_nbgrader.import_scores(scores, tmp_path / "g.db") == 3
+    book = FakeGradebook.books[f"sqlite:///{tmp_path / 'g.db'}"]
+    assert book.cells["check-patch_distance"] == {"max_score": 10.0, "cell_type": "code"}
+    assert book.cells["written-why_patches"] == {"max_score": 6.0, "cell_type": "markdown"}
+    assert book.grades["bob", "check-patch_distance"].auto_score == 5.0
+    assert book.grades["Anna Abel_12", "written-why_patches"].manual_score == 4.5
+    assert book.grades["bob", "written-why_patches"].needs_manual_grade
+    assert book.notebooks["bob"].late_submission_penalty == 1.8
+    script = (exports / "nbgrader" / "import_scores.py").read_text()
+    assert "course_lib" not in script
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49", "'+49"),
+        ("-x", "'-x"),
+        ("@SUM", "'@SUM"),
+        ("\t=1", "'\t=1"),
+        (" =1", "' =1"),
+        ("＝1", "'＝1"),
+        ("a=1", "a=1"),
+        (-1.5, "-1.5"),
+        (7.0, "7"),
+        (33.333, "33.333"),
+    ],
+)
+def test_no_field_is_a_formula(value, field):
+    assert safe(value) == field
+    assert next(csv.reader(io.StringIO(table([value], [])))) == [field]
+
+
+def test_tables_are_read_with_commas_and_semicolons(tmp_path):
+    path = tmp_path / "roster.csv"
+    path.write_text("\ufeffstudent;ID\nanna;1\nbob\n", encoding="utf-8")
+    assert read_students(path) == {
+        "anna": {"student": "anna", "ID": "1"},
+        "bob": {"student": "bob", "ID": ""},
+    }
+    with pytest.raises(ValueError, match=r"roster\.csv needs a column `time`, but has student, ID"):
+        read_table(path, ["student", "time"])
+    assert os.listdir(tmp_path) == ["roster.csv"]

@@ -1,0 +1,292 @@
+"""Pages and sheets: everything escaped, nothing hidden shown, points of both kinds added up."""
+
+import csv
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from course_lib.classroom import commands_grade, grading, writing
+from course_lib.classroom.by_hand import keep_graded, load_graded, read_sheet, sheet, standing
+from course_lib.classroom.class_page import class_page
+from course_lib.classroom.grading import Rules, grade
+from course_lib.classroom.inbox import collect
+from course_lib.classroom.pages import picture, points, signed, told
+from course_lib.classroom.reports import feedback, lesson_of
+from course_lib.classroom.results import load_results
+from course_lib.classroom.similarity import Group
+from course_lib.classroom.similarity_page import similarity_page
+from course_lib.classroom.statistics import by_exercise, mistakes, totals
+from course_lib.classroom.writing import write_everything
+from tests.classroom.classes import WRITTEN, answered, run_here, toy, untouched
+
+RULES = Rules("toy", b"s" * 32)
+NAMES = [name for name, _ in WRITTEN.rubric]
+EVIL = "<script>alert(1)</script>"
+FULL = {"anna": {"why_patches": {"points": [4.0, 1.5], "comment": "Good <b>"}}}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A class of five, graded once → the folder."""
+    folder = tmp_path_factory.mktemp("class")
+    notebooks = {
+        "anna": answered(written=f"=1+1 {EVIL}"),
+        "bob": answered({"survives": 'survives = "noise"', "patch_distance": ""}),
+        "carl": answered({"survives": 'survives = "noise"'}),
+        "dora": untouched(),
+        EVIL.replace("/", "_"): b"{",
+    }
+    for student, data in notebooks.items():
+        path = folder / "submitted" / student / "toy" / "toy.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grading, "load", lambda name, variant=0: toy())
+        grade(collect(folder, "toy"), RULES, run_here, folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture
+def results(graded):
+    return load_results(graded)
+
+
+def of(results, student):
+    return next(result for result in results if result["student"] == student)
+
+
+class Structure(HTMLParser):
+    """Holds that every tag is closed, and gathers tags and text."""
+
+    VOID = ("meta", "br", "path", "use", "rect")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def test_feedback_says_what_was_right_what_went_wrong_and_what_to_read(results):
+    anna = Structure(feedback(of(results, "anna"), toy(), FULL)).text
+    assert "35.5 of 36 points" in anna
+    assert "10 of 10 points" in anna
+    assert "3 of 3 cases right" in anna
+    assert "1.5 of 2" in anna
+    assert "Good <b>" in anna
+    assert "so far" not in anna
+    assert "Hint" not in anna
+    carl = Structure(feedback(of(results, "carl"), toy(), {})).text
+    assert "26 of 36 points – so far: 1 written answer is still to be read" in carl
+    assert "Noise differs from pixel to pixel" in carl
+    assert "To read again: lesson 00_start" in carl
+    assert lesson_of(toy().tasks[0]) == "00_start"
+
+
+def test_feedback_shows_lateness_problems_and_notes(results):
+    late = of(results, "carl") | {"late": {"hours": 30.0, "keeps": 0.8}}
+    noted = late | {"notes": ["cell 2 raised ValueError: SECRET"], "problems": ["odd `name`"]}
+    text = Structure(feedback(noted, toy(), {})).text
+    assert "20.8 of 36" in text
+    assert "Handed in 30 hours after the deadline: 80 % of 26 points are kept" in text
+    assert "cell 2 raised ValueError" in text
+    assert "SECRET" not in text
+    assert "odd name" in text
+
+
+def test_nothing_that_a_student_wrote_becomes_html(results, graded):
+    evil = next(result for result in results if "script" in result["student"])
+    pages = [feedback(evil, toy(), {}), class_page(results, toy(), FULL, [])]
+    odd = of(results, "carl") | {"notes": [EVIL], "problems": [EVIL], "student": EVIL}
+    odd["borrowed"] = [{"exercise": "survives", "what": EVIL}]
+    odd["exercises"] = [item | {"said": [EVIL]} for item in odd["exercises"]]
+    pages += [feedback(odd, toy(), {}), class_page([odd, *results], toy(), {}, [])]
+    group = Group("cut_patch", ("anna", "bob"), 0.9)
+    sources = {"anna": {"cut_patch": EVIL}, "bob": {"cut_patch": f"x = '{EVIL}'"}}
+    pages.append(similarity_page([group], sources, toy()))
+    for page in pages:
+        structure = Structure(page)
+        assert "script" not in structure.tags
+        assert "b" not in structure.tags
+        assert "default-src 'none'" in page
+        assert not re.search(
+            r"""(src|href)=["'](?!feedback/|similarity|#)""", page.split("<svg")[0]
+        )
+
+
+def test_the_class_page_counts(results):
+    structure = Structure(class_page(results, toy(), FULL, [Group("cut_patch", ("a", "b"), 0.7)]))
+    assert "5 submissions · 36 points" in structure.text
+    assert "2 survives noise averages out." in structure.text
+    assert "1 groups of answers are built alike" in structure.text
+    assert "the notebook is not valid JSON" in structure.text
+    assert structure.tags.count("svg") == 2
+    assert structure.tags.count("title") == 3
+
+
+def test_statistics_of_the_class(results):
+    first, second, *_ = by_exercise(results, toy())
+    assert first.states == {"not attempted": 2, "error": 0, "wrong": 2, "right": 1}
+    assert first.share == pytest.approx(1 / 5)
+    assert second.share == pytest.approx(2 / 5)
+    own, rest = [4, 0, 0, 0, 0], [26, 16, 26, 0, 0]
+    assert first.discrimination == pytest.approx(np.corrcoef(own, rest)[0, 1])
+    assert by_exercise(results[:2], toy())[0].discrimination is None
+    (noise,) = mistakes(results)
+    assert (noise.exercise, noise.name, noise.count) == ("survives", "noise averages out", 2)
+    assert sorted(totals(results, FULL)) == [0, 0, 16, 26, 35.5]
+
+
+def test_a_sheet_goes_out_is_filled_in_and_comes_back(results, tmp_path):
+    text = sheet(WRITTEN, results, {})
+    rows = list(csv.DictReader(text.splitlines()))
+    first, second = "names the change of light (4)", "names the turn (2)"
+    assert list(rows[0]) == ["student", "question", "answer", first, second, "comment"]
+    anna = next(row for row in rows if row["student"] == "anna")
+    assert anna["answer"] == f"'=1+1 {EVIL}"
+    anna[first], anna[second], anna["comment"] = "4", "1,5", "Good"
+    path = tmp_path / "sheet.csv"
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    students = [result["student"] for result in results]
+    found = read_sheet(path, toy(), students)
+    assert found == {"anna": {"why_patches": {"points": [4.0, 1.5], "comment": "Good"}}}
+    keep_graded(tmp_path, found)
+    keep_graded(tmp_path, {"bob": {"why_patches": {"points": [0.0, 0.0], "comment": ""}}})
+    known = load_graded(tmp_path)
+    assert sorted(known) == ["anna", "bob"]
+    assert "1.5" in sheet(WRITTEN, results, known)
+    stands = standing(of(results, "anna"), known)
+    assert (stands.earned, stands.by_hand, stands.total, stands.waiting) == (30, 5.5, 35.5, ())
+    assert standing(of(results, "carl"), known).waiting == ("why_patches",)
+    late = of(results, "anna") | {"late": {"hours": 99.0, "keeps": 0.5}}
+    assert standing(late, known).total == 17.75
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("anna", "nobody"), "'nobody' handed in nothing"),
+        (("why_patches", "why"), "no written question 'why'"),
+        (("4,2", "5,2"), "5 points, but 0 to 4"),
+        (("4,2", "nan,2"), "nan points"),
+        (("4,2", "much,2"), "'much' is no number"),
+        (("names the turn (2)", "turn"), "a column 'names the turn"),
+    ],
+)
+def test_a_sheet_that_cannot_be_is_refused(tmp_path, change, said):
+    text = "student,question,answer,names the change of light (4),names the turn (2),comment\n"
+    text += "anna,why_patches,x,4,2,\n"
+    path = tmp_path / "sheet.csv"
+    path.write_text(text.replace(*change))
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_sheet(path, toy(), ["anna"])
+
+
+def test_everything_is_written_and_hand_work_stays(graded, monkeypatch, tmp_path):
+    monkeypatch.setattr(grading, "load", lambda name, variant=0: toy())
+    filled = tmp_path / "filled.csv"
+    text = sheet(WRITTEN, load_results(graded), {})
+    filled.write_text(text.replace(f"{EVIL},,,", f"{EVIL},3,1,"), newline="")
+    write_everything(graded, RULES, [filled])
+    before = {p: p.read_bytes() for p in sorted(graded.rglob("*")) if p.is_file()}
+    write_everything(graded, RULES, [])
+    assert {p: p.read_bytes() for p in sorted(graded.rglob("*")) if p.is_file()} == before
+    assert "34 of 36" in Structure(next(graded.glob("feedback/anna-*")).read_text()).text
+    assert len(list(graded.glob("feedback/*.html"))) == 5
+    assert (graded / "class.html").exists()
+    assert (graded / "similarity.csv").read_text().startswith("group,exercise,share,student")
+
+
+def test_results_of_another_assignment_are_not_mixed_in(graded, monkeypatch):
+    monkeypatch.setattr(grading, "load", lambda name, variant=0: replace(toy(), version="two"))
+    with pytest.raises(ValueError, match="is of toy version-1, not of toy two"):
+        write_everything(graded, RULES, [])
+
+
+def test_pictures_take_the_colour_of_the_page_and_are_the_same_again():
+    from course_lib.classroom.class_page import _distribution
+
+    marks = np.array([1.0, 2.0, 30.0])
+    assert _distribution(marks, 36) == _distribution(marks, 36)
+    assert "currentColor" in _distribution(marks, 36)
+    assert "0 to 3.6: 2" in _distribution(marks, 36)
+    assert picture.__doc__
+
+
+def test_numbers_and_sentences_as_they_are_shown():
+    assert [points(v) for v in (7.0, 7.25, 0.1 + 0.2)] == ["7", "7.25", "0.3"]
+    assert [signed(v) for v in (-0.171, -0.001, None)] == ["−0.17", "0.00", "–"]
+    assert told("`a<b` & **x**") == (
+        "<code style='color:inherit'>a&lt;b</code> &amp; <strong>x</strong>"
+    )
+
+
+def run_command(*arguments):
+    app = Typer()
+    commands_grade.register(app)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_command_grades_refuses_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "load", lambda name, variant=0: replace(toy(), variant=variant))
+    monkeypatch.setattr(commands_grade, "runner", lambda workers, sandboxed: run_here)
+    for student in ("anna", "bob"):
+        path = tmp_path / "submitted" / student / "toy/toy.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(answered())
+    (tmp_path / "times.csv").write_text("student,time\nanna,2026-05-02T13:00\n")
+    place = ["--submissions", str(tmp_path / "submitted"), "--to", str(tmp_path / "out")]
+    common = ["grade", "toy", *place, "--secret", str(tmp_path / "secret.toml")]
+    timed = [*common, "--deadline", "2026-05-01T12:00", "--times", str(tmp_path / "times.csv")]
+    done = run_command(*timed)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("2 graded, 0 as before")
+    assert (tmp_path / "out" / "class.html").exists()
+    monkeypatch.setattr(writing, "write_everything", lambda *given: "see it")
+    late = {result["student"]: result["late"] for result in load_results(tmp_path / "out")}
+    assert late["anna"] == {"hours": 25.0, "keeps": 0.8}
+    assert run_command(*timed).output.startswith("0 graded, 2 as before")
+    assert run_command(*timed, "--student", "bob").output.startswith("1 graded, 0 as before")
+    for wrong, said in (
+        (["--student", "zoe"], "'zoe' handed in nothing"),
+        (["--deadline", "tomorrow"], "a time like"),
+        (["--times", str(tmp_path / "secret.toml")], "needs a column"),
+    ):
+        refused = run_command(*common, *wrong)
+        assert (refused.exit_code, said in refused.output) == (2, True), refused.output
+
+
+def test_without_a_sandbox_the_command_refuses(monkeypatch):
+    from course_lib.classroom import sandbox
+    from course_lib.classroom.pool import WorkerError
+
+    monkeypatch.setattr(sandbox, "available", lambda: "install bubblewrap")
+    with pytest.raises(WorkerError, match="install bubblewrap"):
+        commands_grade.runner(1, True)
