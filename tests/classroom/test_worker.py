@@ -248,10 +248,10 @@ def test_a_crowd_of_processes_gives_way_and_has_no_share_of_its_own(worker, monk
 
 def test_a_call_of_an_implementation_cannot_take_all_memory(worker):
     way = Way("def f(n):\n    return float(np.ones(n).sum())\n", "f", "import numpy as np")
-    asked = replace(PROBES[2], name="test_f", argument="f", ways=(way,))
-    code = "def test_f(f):\n    assert f(9) == 9\n    try: f(2**28)\n"
+    asked = replace(PROBES[2], ways=(way,))
+    code = "def test_centred(f):\n    assert f(9) == 9\n    try: f(2**28)\n"
     code += "    except MemoryError: raise AssertionError('refused')\n"
-    (got,) = worker.run(Job(((code, "test_f"),), (asked,))).outputs["test_f"]
+    (got,) = worker.run(Job(((code, "test_centred"),), (asked,))).outputs["test_centred"]
     assert "refused" in repr(got), got
 
 
