@@ -23,6 +23,7 @@ HEAD = """# Speed
 of a shared machine, whose speed drifts by a fifth from hour to hour. SimCLR's training on real
 pictures takes three quarters of an hour, and stands apart: [CIFAR.md](CIFAR.md).
 So does what BLIP's filter and its hard negatives are worth: [BLIP.md](BLIP.md).
+And so does grading a class beside nbgrader, which is installed apart: [CLASSROOM.md](CLASSROOM.md).
 """
 
 

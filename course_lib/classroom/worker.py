@@ -36,6 +36,7 @@ WARM += ("matplotlib.pyplot", "matplotlib_inline.backend_inline", "matplotlib.ba
 WARM += ("IPython.core.magics", "IPython.core.magics.ast_mod", "IPython.core.pylabtools")
 OUT, WAYS = 3, 4  # where the desk finds its two connections
 LENGTH = struct.Struct(">I")
+IMPLEMENTER_MB = 1000  # beyond what it is forked with: a test may call it with anything
 
 
 def main() -> None:
@@ -128,6 +129,7 @@ def implement(size: int, line: int, turns: int, told: int) -> None:
     silence(0, 1, 2)
     if is_closed():
         isolate.die_with_parent()
+        isolate.limit_own_memory(IMPLEMENTER_MB)
         isolate.give_up_rights()
     Implementer(wire.decode(payload), line, turns).serve()
 

@@ -127,10 +127,73 @@ for name in ("RLIMIT_AS", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_CPU", "RLIMIT_
 must_fail("priority", lambda: os.nice(-5))
 must_fail("setuid", lambda: os.setuid(0))
 """
+NETWORK_FAMILIES = """
+import socket
+for family in range(50):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW):
+        if family not in (1, 2, 10):  # 40 is vsock, to the host of a virtual machine
+            must_fail(f"family {family}", lambda: socket.socket(family, kind))
+            must_fail(f"pair {family}", lambda: socket.socketpair(family, kind))
+"""
+MORE_RIGHTS = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+calls = {"clone a user": (56, 0x10000011, 0, 0, 0, 0), "pages in a pipe": (278, -1, 0, 0, 0), "kernel's log": (103, 3, 0, 0),
+         "file of another": (438, os.getpid(), 0, 0), "queue of reads": (206, 9, ctypes.byref(ctypes.c_ulong(0)))}
+for name, call in calls.items():
+    if os.uname().machine != "x86_64": break
+    ctypes.set_errno(0)
+    if libc.syscall(*call) >= 0 or ctypes.get_errno() not in (1, 28): raise Stolen(name)
+"""
+ZOMBIE = """
+import ctypes, os, threading, time
+if os.fork() == 0:
+    def grab():
+        global hog
+        time.sleep(0.1)
+        hog = [bytearray(b"x" * 2**24) for _ in range(80)]
+        time.sleep(30)
+    threading.Thread(target=grab).start()
+    ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+time.sleep(30)
+"""
+SOCKETS = """
+import socket, time
+import os
+for _ in range(4):
+    if os.fork() == 0:
+        kept = []
+        try:
+            while True: kept.append(socket.socketpair())
+        except OSError: time.sleep(30)
+time.sleep(30)
+"""
+FLOOD = """
+import struct
+from course_lib.classroom import wire
+frames = [struct.pack(">cII", b"C", n, 0) + struct.pack(">cII", b"E", n, 1) + b"x" for n in range(2, 50_000)]
+wire.write_all(3, b"".join(frames))
+"""
+DRIP = """
+import os, struct, time
+if os.fork() == 0:
+    os.write(3, struct.pack(">cII", b"E", 1, 2**24))
+    while True: os.write(3, b"x"); time.sleep(0.0005)
+time.sleep(20)
+raise Stolen("time")
+"""
+NAMES = r"""
+import ctypes, os, time
+for name in (b"\xff\xfe) R 1", b") S 0 (", b"a\nb"):
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(15, name)
+        time.sleep(30)
+time.sleep(0.2)
+"""
 KILLING = """
 import os, signal
-for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-    for pid in (1, os.getppid()):
+for number in range(1, 65):
+    for pid in {1, os.getppid()}:
         try: os.kill(pid, number)
         except OSError: pass
 """
@@ -239,6 +302,15 @@ HOGS = dict(
         first="import threading, time\nfor _ in range(9999): threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
         notes="cell 2 raised RuntimeError",
     ),
+    shared_pages=Attack(
+        first="import mmap\nmmap.mmap(-1, 2**20)", notes="cell 2 raised PermissionError"
+    ),
+    shared_zeros=Attack(
+        first="import mmap\nfile = open('/dev/zero', 'r+b')\nmmap.mmap(file.fileno(), 2**20)",
+        notes="cell 2 raised OSError",
+    ),
+    memory_without_a_leader=Attack(first=ZOMBIE, notes="cell 2 (used more|ran out)"),
+    sockets=Attack(first=SOCKETS, notes="cell 2 (was stopped: more than 512 sockets|ran out)"),
     output=Attack(first="print('x' * 30_000_000)"),
     endless_output=Attack(first="while True: print('x' * 10_000)", notes="cell 2 ran out of time"),
 )
@@ -296,6 +368,20 @@ DEATHS = dict(
 )
 LIES = dict(
     protocol=Attack(first=PROTOCOL, notes="cell 2 "),
+    flood=Attack(first=FLOOD, notes="^cell 2 was stopped: what came back is not in the order of the work", twice=0, number=0, test_centred=0),
+    drip=Attack(first=TRY + DRIP, notes="cell 2 (ran out of time|ended the process)"),
+    names=Attack(first=NAMES),
+    reads_the_job=Attack(
+        first=TRY + "import sys\nframe = sys._getframe()\nwhile frame:\n"
+        "  if 'centred' + '_in_place' in repr(frame.f_locals): raise Stolen('a wrong implementation')\n  frame = frame.f_back",
+    ),
+    wide_and_empty=Attack(instead="def twice(values): return np.empty((0, 2**50))", twice=0),
+    many_commas=Attack(instead="def twice(values): return [{}] * 499_000", twice=0),
+    turn_of_another=Attack(
+        last="def test_centred(centre):\n  for n in (2, 1, 0, 2**31):\n    centre._Distant__number = n\n"
+        "    centre(np.ones(3))\n  raise AssertionError",
+        test_centred=0, notes="|",
+    ),
     prints=Attack(first="print('{\"score\": 1.0}'); print('twice: right 4 of 4')", instead="x = 1", twice=0),
     bent_probe=Attack(first=BENT_PROBE, twice=0, number=0, test_centred=0),
     bent_wire=Attack(first=BENT_WIRE, twice=0, number=0, test_centred=0, notes="|"),
@@ -335,6 +421,8 @@ THEFTS = dict(
     reading=Attack(first=TRY + READING),
     environment=Attack(first=TRY + ENVIRONMENT),
     network=Attack(first=TRY + NETWORK),
+    network_families=Attack(first=TRY + NETWORK_FAMILIES),
+    more_rights=Attack(first=TRY + MORE_RIGHTS),
     writing=Attack(first=TRY + WRITING),
     rights=Attack(first=TRY + RIGHTS),
     left_behind=Attack(first=TRY + LEFT),
@@ -366,6 +454,10 @@ FAIR = dict(
         "with ProcessPoolExecutor(2, multiprocessing.get_context('fork')) as pool:\n"
         "  assert list(pool.map(abs, [-1, 2])) == [1, 2]",
     ),
+    shared_tensors=Attack(
+        first="import torch, multiprocessing\ntorch.ones(9).share_memory_(); multiprocessing.Value('i', 1)",
+    ),
+    own_session=Attack(first="import subprocess\nsubprocess.run(['true'], start_new_session=True, check=True)"),
     own_file=Attack(first="open('numbers.txt', 'w').write('1 2')\nassert np.loadtxt('numbers.txt').sum() == 3"),
     handed_out_file=Attack(
         first="assert open('handed_out.txt').read() == 'hello'", files=(("handed_out.txt", b"hello"),)

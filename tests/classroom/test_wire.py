@@ -93,6 +93,9 @@ LIES = {
     "deep": nested(40),
     "very deep": b"\0\0\x40\0" + b"[" * 2**14,
     "long number": message(0).replace(b"\x01", b"\x00", 1)[:0] + b"\0\0\x20\0" + b"9" * 2**13,
+    "many commas": message("," * (8 * wire.ITEMS + 1)),
+    "many lists": struct.pack(">I", 15 * wire.ITEMS) + b"[" + b"{},[]," * (3 * wire.ITEMS),
+    "a seed of nine": message({"torch_generator": ["|u1", [9], 0, 9]}, b"x" * 9),
     "many items": message([0] * (wire.ITEMS + 1)),
 }
 
@@ -101,6 +104,18 @@ LIES = {
 def test_lies_are_refused_in_a_sentence(name):
     with pytest.raises(wire.WireError):
         wire.decode(LIES[name], only_plain=True)
+
+
+def test_a_case_that_lies_is_refused_too():
+    for lie in ("a seed of nine", "generator", "truth of seven"):
+        with pytest.raises(wire.WireError):
+            wire.decode(LIES[lie])
+
+
+def test_commas_and_brackets_are_counted_before_they_are_read(monkeypatch):
+    monkeypatch.setattr(wire.json, "loads", lambda _: pytest.fail("read"))
+    with pytest.raises(wire.WireError, match="items came back"):
+        wire.decode(LIES["many lists"])
 
 
 @given(st.binary(max_size=60))

@@ -15,7 +15,8 @@ import pytest
 from course_lib.classroom import implementer, pool, wire
 from course_lib.classroom.job import Progress
 from course_lib.classroom.pool import Job, Limits, Pool, Worker, WorkerError, run_one
-from course_lib.classroom.probes import probe_of, sendable
+from course_lib.classroom.probes import Way, probe_of, sendable
+from course_lib.classroom.warden import Warden
 from course_lib.classroom.worker import fork
 from course_lib.doctor import ROOT
 from course_lib.exercises import dino, mae, start, vit
@@ -221,3 +222,56 @@ def test_an_implementation_changes_the_arguments_of_its_caller():
     with pytest.raises((EOFError, OSError)):  # its turn is over
         implementer.Distant(near.fileno(), 0, "f")(array, b=items)
     os.waitpid(process, 0)
+
+
+CROWD = """
+import os, time
+for _ in range(12):
+    if os.fork() == 0:
+        os.setsid()
+        while True: pass
+found = {}
+while len(found) < 12 or set(found.values()) != {("19", False)}:
+    for pid in [name for name in os.listdir("/proc") if name.isdigit() and int(name) > 2]:
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        found[pid] = (fields[16], fields[3] == pid)
+    time.sleep(0.1)
+raise ValueError("all of them give way")
+"""
+
+
+def test_a_crowd_of_processes_gives_way_and_has_no_share_of_its_own(worker, monkeypatch):
+    monkeypatch.setattr(worker, "limits", replace(SHORT, cell_seconds=60))
+    ran = worker.run(Job((("import numpy as np", ""), (CROWD, "")), ()))
+    assert ran.notes == ("cell 2 raised ValueError: all of them give way",)
+
+
+def test_a_call_of_an_implementation_cannot_take_all_memory(worker):
+    way = Way("def f(n):\n    return float(np.ones(n).sum())\n", "f", "import numpy as np")
+    asked = replace(PROBES[2], ways=(way,))
+    code = "def test_centred(f):\n    assert f(9) == 9\n    try: f(2**28)\n"
+    code += "    except MemoryError: raise AssertionError('refused')\n"
+    (got,) = worker.run(Job(((code, "test_centred"),), (asked,))).outputs["test_centred"]
+    assert "refused" in repr(got), got
+
+
+def test_words_of_the_desk_count_once_and_in_order():
+    job = {"limits": vars(SHORT), "cells": [0] * 4, "units": [0] * 2, "seconds_left": 9}
+    job |= {"skipped_cells": [1], "skipped_units": [0]}
+    out = os.open(os.devnull, os.O_WRONLY)
+
+    def said(*words):
+        warden = Warden(0, 0, out, job, lambda _: None)
+        for letter, number in words:
+            warden._take(letter, number, b"x")
+        return warden.place, warden.number
+
+    assert said((b"C", 0), (b"E", 0), (b"C", 2)) == ("cell", 2)
+    assert said((b"C", 3), (b"P", 1), (b"O", 1), (b"D", 0)) == ("end", 1)
+    wrong = [[(b"C", 1)], [(b"C", 4)], [(b"C", 2), (b"C", 2)], [(b"C", 2), (b"C", 0)], [(b"P", 0)]]
+    wrong += [[(b"C", 0), (b"E", 0), (b"E", 0)], [(b"P", 1), (b"O", 1), (b"O", 1)]]
+    wrong += [[(b"P", 1), (b"C", 2)], [(b"P", 2)], [(b"O", 1)], [(b"C", 0), (b"E", 2)]]
+    for words in wrong:
+        with pytest.raises(wire.WireError):
+            said(*words)
+    os.close(out)
