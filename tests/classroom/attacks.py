@@ -51,9 +51,9 @@ def must_fail(what, action):
 """
 READING = """
 import glob, os
-for path in ("/etc/passwd", "/etc/shadow", "/etc/hostname", "/root/.bashrc", "{canary}"):
+for path in ("/etc/passwd", "/etc/shadow", "/etc/hostname", "/ro" "ot/.bashrc", "{canary}"):
     must_fail(path, lambda: open(path).read())
-for pattern in ("/course/assignments/*", "/home/*", "{canary_folder}/*", "/work/*/assignments"):
+for pattern in ("/course/assignments/*", "/home/*", "{canary_folder}/*", "/srv/*/assignments"):
     if found := glob.glob(pattern): raise Stolen(found)
 for folder, _, names in os.walk("/course"):
     for name in names:
