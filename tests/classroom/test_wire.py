@@ -54,7 +54,7 @@ def test_cases_hold_tuples_tensors_scalars_and_generators():
 @pytest.mark.parametrize(
     "value",
     [object(), len, {1, 2}, np.array([None]), np.ma.array([1]), "\ud800", b"x", {"a": print}],
-    ids=repr,
+    ids=lambda value: type(value).__name__,  # addresses would differ from process to process
 )
 def test_what_is_no_plain_data_is_refused(value):
     with pytest.raises(wire.WireError):
