@@ -78,9 +78,7 @@ class LatePolicy:
     def __post_init__(self) -> None:
         told = vars(self).values()
         if min(told) < 0 or self.lost_per_day > 1 or self.most_lost > 1:
-            raise ValueError(
-                f"lateness costs shares from 0 to 1 and no minutes below 0, not {self}"
-            )
+            raise ValueError(f"lateness costs shares of 0 to 1, and minutes from 0; not {self}")
 
     def keeps(self, hours_late: float) -> float:
         """Share of the points that is kept, 0 to 1; negative hours are early."""
