@@ -75,6 +75,11 @@ class LatePolicy:
     lost_per_day: float  # for each day begun after the deadline
     most_lost: float
 
+    def __post_init__(self) -> None:
+        told = vars(self).values()
+        if min(told) < 0 or self.lost_per_day > 1 or self.most_lost > 1:
+            raise ValueError(f"lateness costs shares of 0 to 1, and minutes from 0; not {self}")
+
     def keeps(self, hours_late: float) -> float:
         """Share of the points that is kept, 0 to 1; negative hours are early."""
         if hours_late * 60 <= self.grace_minutes:

@@ -132,7 +132,7 @@ def autograder(
     from course_lib.classroom.whole import write_whole
 
     try:
-        write_whole(to, archive(name, read_secret(secret)))
+        write_whole(to, archive(name, read_secret(secret)), private=True)
     except (ValueError, OSError, SecretError) as error:
         _stop(str(error))
     typer.echo(f"{to}")

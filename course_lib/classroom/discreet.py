@@ -32,9 +32,9 @@ def repeatable(outputs: Sequence[Output], exercise: Exercise, source: str) -> li
     for output in outputs:
         output = Output(**output)
         if "error" in output:
-            output["error"] = told_error(output["error"])
+            output["error"] = told_error(output["error"], len(source.splitlines()))
         if "where" in output:
-            output["where"] = _told_line(output["where"], flat)
+            output["where"] = _told_line(output["where"], flat, len(source.splitlines()))
         if output.get("advice", ADVICE) != ADVICE:
             del output["advice"]
         if "changed" in output:
@@ -44,8 +44,12 @@ def repeatable(outputs: Sequence[Output], exercise: Exercise, source: str) -> li
     return cleaned
 
 
-def told_error(error: str) -> str:
-    """`ValueError: text (line 3)` → `ValueError (line 3)`, for the errors that Python has."""
+def told_error(error: str, lines: int) -> str:
+    """`ValueError: text (line 3)` → `ValueError (line 3)`, for the errors that Python has.
+
+    A line that the answer with its number of `lines` does not have is left out: it would carry a
+    number of the student's choice.
+    """
     if error == MISSING or OWN_WORDS.fullmatch(error):
         return error
     if "came back, but numbers, text, arrays" in error:
@@ -54,16 +58,19 @@ def told_error(error: str) -> str:
     known = getattr(builtins, name[0], None) if name else None
     is_error = isinstance(known, type) and issubclass(known, BaseException)
     line = re.search(r" \(line (\d{1,5})\)$", error)
-    return (name[0] if is_error else "an error of its own kind") + (line[0] if line else "")
+    is_there = line is not None and int(line[1]) <= lines
+    return (name[0] if is_error else "an error of its own kind") + (line[0] if is_there else "")
 
 
-def _told_line(where: str, source: str) -> str:
-    """`Line 5, `assert …`,` if that text is in the source; else its number only."""
+def _told_line(where: str, source: str, lines: int) -> str:
+    """`Line 5, `assert …`,` if that text is in the source; else its number, if there is one."""
     quoted = QUOTED.fullmatch(where)
     if not quoted:
         return "A line"
     text = (quoted[2] or "").removesuffix("…")
-    return where if text and text in source else f"Line {int(quoted[1][:5])}"
+    if text and text in source:
+        return where
+    return f"Line {quoted[1]}" if int(quoted[1][:9]) <= lines else "A line"
 
 
 def told_details(report: Report) -> list[str]:
@@ -74,9 +81,9 @@ def told_details(report: Report) -> list[str]:
 def told_note(note: str) -> str:
     """What the workers noted; `cell 3 raised ValueError: text` without the text."""
     raised = re.match(r"(cell \d+ raised )(.*)", note, re.S)
-    return raised[1] + told_error(raised[2]) if raised else note
+    return raised[1] + told_error(raised[2], 0) if raised else note
 
 
 def _without_values(detail: str) -> str:
-    first = detail.split("; ")[0]
+    first = re.sub(r"(shape \(.*?\) expected), .* got", r"\1, another got", detail.split("; ")[0])
     return re.sub(r"(a dictionary with .*? expected, )\[.*", r"\1other names got", first)[:300]

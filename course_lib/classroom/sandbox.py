@@ -188,7 +188,7 @@ def _package() -> Iterator[tuple[Path, Path]]:
                 yield path / f"{name}.py", home / path.name / f"{name}.py"
         else:
             yield path, home / path.name
-    yield PACKAGE.parent / "data", COURSE / "data"
+    yield PACKAGE.parent / "data" / "checkpoints", COURSE / "data" / "checkpoints"
 
 
 def _within(path: Path, folders: Iterable[Path]) -> bool:

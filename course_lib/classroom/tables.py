@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+SPACES = " \u00a0\u2007\u202f\u200b\ufeff"  # what a spreadsheet may overlook
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -17,7 +19,9 @@ def safe(value: Any) -> str:
         return f"{value:g}" if value == round(value) else str(value)
     text = str(value).replace("\0", "")
     # The full-width signs count too: some programs take them for the plain ones.
-    dangerous = text.lstrip(" ").startswith((*FORMULA, "＝", "＋", "－", "＠"))
+    dangerous = text.lstrip(SPACES).startswith((*FORMULA, "＝", "＋", "－", "＠"))
+    # Where commas are decimal, a semicolon inside a field begins another one.
+    text = re.sub(rf"(?<=.)([;\t][{SPACES}]*)(?=[=+\-@＝＋－＠])", r"\1'", text)
     return f"'{text}" if dangerous else text
 
 

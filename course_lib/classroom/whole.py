@@ -6,13 +6,16 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file and its folder; of a write that fails nothing stays."""
+def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Write a file and its folder, for its owner's eyes only if it is private; of a write that
+    fails nothing stays."""
     data = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with open(part, "wb") as file:
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT, 0o600 if private else 0o666)
+        with open(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -133,9 +133,8 @@ PROMPTS = Exercise(
     prompt="""
 In training, pads stand on the right, and nobody minds. For writing, a whole batch of prompts goes
 on at its **last column**, all rows at once: the next word of each row is foretold there. The code
-below pads as in training, so every prompt but the longest is continued from a pad: short questions
-get nonsense for answers, long ones do not. Repair it: pads on the **left**, in `tokens` and in
-`is_pad` (True at pads).
+below pads as in training, so every prompt but the longest is continued from a pad, and gets
+nonsense for an answer. Repair it: pads on the **left**, in `tokens` and in `is_pad` (True at pads).
 
 `pad` is the id of the end token. It may also stand *inside* a prompt, behind an earlier turn.
 """,

@@ -94,6 +94,7 @@ def fit(
     optimizer: Callable[..., torch.optim.Optimizer] = AdamW,
     precision: Precision = "auto",
     seed: int = 0,
+    stop: int | None = None,
     checkpoint: Place = None,
     every: int = 100,
     watch: Watch | Sequence[Watch] = (),
@@ -102,7 +103,8 @@ def fit(
 
     The rate warms up over `warmup` steps to `lr` and falls to 0 by a cosine. `weight_decay` acts as
     in `decay_groups`; the gradient's norm is cut to `clip`; `optimizer(groups, lr=lr)` makes the
-    optimiser; `precision` see `autocast_type`. Batches are moved to the model's device.
+    optimiser; `precision` see `autocast_type`. Batches are moved to the model's device. With `stop`
+    only so many steps are made, at the rates of a run of `steps`.
 
     With `checkpoint` (NAME.safetensors) the run is kept every `every` steps and at its end, and the
     same call goes on from there. `watch(step, scalars, history)` is called after each step, and
@@ -113,14 +115,15 @@ def fit(
     Raises NonFiniteLossError (the model is as it was before that step), ValueError in one
     sentence, OSError if a checkpoint cannot be written.
     """
-    if not (steps >= 1 and 0 <= warmup < steps and every >= 1 and lr > 0):
-        need = "steps ≥ 1, 0 ≤ warmup < steps, every ≥ 1 and lr > 0"
+    total = steps if stop is None else stop
+    if not (steps >= total >= 1 and 0 <= warmup < steps and every >= 1 and lr > 0):
+        need = "steps ≥ stop ≥ 1, 0 ≤ warmup < steps, every ≥ 1 and lr > 0"
         raise ValueError(f"fit needs {need}, but got {steps}, {warmup}, {every} and {lr}")
     recipe = {"steps": steps, "lr": lr, "weight_decay": weight_decay, "warmup": warmup,
               "clip": clip, "seed": seed}  # fmt: skip
     watchers = (watch,) if callable(watch) else tuple(watch)
     made = optimizer(decay_groups(model, weight_decay), lr=lr)
-    run = _Run(model, made, train_step, after_step, watchers, recipe, precision)
+    run = _Run(model, made, train_step, after_step, watchers, recipe, precision, total)
     run.start(checkpoint)
     try:
         with run.kept_apart():
@@ -144,18 +147,19 @@ class _Run:
     watchers: tuple[Watch, ...]
     recipe: dict[str, Any]
     precision: Precision
+    total: int  # steps that are made
 
     def __post_init__(self) -> None:
         self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.device = self.parameters[0].device
         self.autocast = autocast_type(self.device, self.precision)
-        self.history = History(self.recipe["steps"])
+        self.history = History(self.total)
         self.recipe |= {"optimizer": type(self.optimizer).__name__, "autocast": str(self.autocast)}
 
     def to_the_end(self, batches: Batches, checkpoint: Place, every: int) -> None:
         """The steps that are left, or those until somebody stops them."""
-        first, steps = len(self.history), self.history.total
-        if first == steps:
+        first, steps = len(self.history), self.total
+        if first >= steps:
             self.tell()
         with progress_bar(steps, first) as bar, stop_pressed() as stopped:
             for step in range(first, steps):
@@ -225,7 +229,7 @@ class _Run:
         checkpoints.put_weights(self.model, state["model"], name)
         self.optimizer.load_state_dict(state["optimizer"])
         scalars = {key: values.tolist() for key, values in state["scalars"].items()}
-        self.history = History(self.recipe["steps"], scalars, state["seconds"])
+        self.history = History(self.total, scalars, state["seconds"])
 
     def save(self, checkpoint: str | os.PathLike) -> None:
         """All that `start` needs; rank 0 alone writes, for all ranks have the same."""

@@ -8,7 +8,7 @@ language model begins with random weights, so the projector cannot be aligned to
 both learn to tell pictures by tags, shape first ("cube shiny red small"), and how two objects stand
 ("a red cube is behind a torus"), then talks of up to four turns, of which these are two, and
 questions the others; later of up to eight, and at last as many on each picture of a batch, so that
-none is padded to the length of another. Numbers and places take longest to learn, and are asked for
+little is padded. Numbers and places take longest to learn, and are asked for
 twice as often.
 
 After 6,000 steps it could not tell left from right. So that run ends early, and a second one, with
@@ -23,7 +23,7 @@ Writes the tokens (llava_scenes.tokens.json), projector and language model
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import chain
@@ -43,7 +43,6 @@ from course_lib.data.views import augment
 from course_lib.evaluate.question_answering import Answered, Report, question_answering
 from course_lib.train.checkpoints import load_weights
 from course_lib.train.fit import fit
-from course_lib.train.history import History
 from course_lib.train.minibatches import Batches, minibatches
 from course_lib.train.ship import ship
 from course_lib.vision_language import llava
@@ -131,7 +130,7 @@ def tokenizer() -> ByteBPE:
 
 
 def batches() -> Batches:
-    """Pictures and conversations: TELL steps of what and where, then up to four turns, or eight."""
+    """Pictures and conversations: TELL steps of what and where, then talks, as the header says."""
     words, pictures = tokenizer(), cached(SCENES, recipe=FEW).rgb.transpose(0, 3, 1, 2)
     said, two = talks(SCENES), sides(SCENES)
     plain = joined([turns[:1] for turns in said], without_places(SCENES))
@@ -166,12 +165,6 @@ def batches() -> Batches:
 def later(make: Batches, done: int, step: int, generator: torch.Generator) -> tuple:
     """The batches of a run that begins behind `done` steps."""
     return make(done + step, generator)
-
-
-def enough(steps: int, step: int, scalars: Mapping[str, float], history: History) -> None:
-    """End a run behind so many steps, as somebody would who presses Ctrl-C."""
-    if step + 1 == steps < history.total:
-        raise KeyboardInterrupt
 
 
 def with_picture(turn: Turn) -> Turn:
@@ -244,10 +237,11 @@ def main() -> None:
     for number, (planned, made_of_it) in enumerate(RUNS):
         runs.append(fit(
             model, partial(later, make, done), planned, train_step=llava.train_step, lr=RATE,
-            warmup=100, seed=SEED + number, watch=partial(enough, made_of_it), every=250,
+            warmup=100, seed=SEED + number, stop=made_of_it, every=250,
             checkpoint=HERE / f"llava_scenes.run{number}.safetensors",
         ))  # fmt: skip
-        runs[-1].total = made_of_it
+        if runs[-1].interrupted:
+            raise SystemExit("the run was stopped: start it again, and it goes on")
         done += made_of_it
     ship(
         shipped(model),

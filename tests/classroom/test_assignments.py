@@ -252,3 +252,9 @@ def test_mutants_of_new_exercises_are_counted():
     for name, exercise in NEW:
         if exercise.is_function:
             assert len(trial.mutants_of(exercise)) >= 3, f"{name}: {exercise.name}"
+
+
+@pytest.mark.parametrize("numbers", [(-1, 0.1, 0.5), (0, 2, 0.5), (0, 0.1, 1.5), (0, -0.1, 0.5)])
+def test_a_late_policy_that_would_take_more_than_all_is_refused(numbers):
+    with pytest.raises(ValueError, match="lateness costs shares of 0 to 1"):
+        LatePolicy(*numbers)

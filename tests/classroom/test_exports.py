@@ -17,6 +17,7 @@ from course_lib.classroom.exports import write_exports
 from course_lib.classroom.roster import read_students
 from course_lib.classroom.secret import read_secret
 from course_lib.classroom.tables import read_table, safe, table
+from course_lib.classroom.whole import write_whole
 from tests.classroom.classes import answered, toy
 
 
@@ -112,6 +113,15 @@ def test_gradescope(exports):
     ]
     (path,) = exports.glob("gradescope/anna-*/results.json")
     assert json.loads(path.read_text())["tests"][-1]["score"] == 4.5
+
+
+def test_what_holds_the_secret_is_for_its_owner_only(tmp_path):
+    open_to_all, private = tmp_path / "a", tmp_path / "b"
+    write_whole(open_to_all, "x")
+    private.write_text("old")
+    write_whole(private, "x", private=True)
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert open_to_all.stat().st_mode & 0o044
 
 
 def test_the_autograder_grades_as_here(tmp_path):
@@ -212,6 +222,10 @@ def test_nbgrader_gets_scores_by_its_own_names(exports, monkeypatch, tmp_path):
         (" =1", "' =1"),
         ("＝1", "'＝1"),
         ("a=1", "a=1"),
+        ("\ufeff\u00a0=1", "'\ufeff\u00a0=1"),
+        ("see below;=1", "see below;'=1"),
+        ("x\t @SUM", "x\t '@SUM"),
+        ("a; b", "a; b"),
         (-1.5, "-1.5"),
         (7.0, "7"),
         (33.333, "33.333"),

@@ -287,6 +287,8 @@ def test_a_line_is_quoted_only_if_the_student_wrote_it():
         {"value": False, "where": "Line 3, `assert x == 1`,"},
         {"value": False, "where": "Line 3"},
     ]
+    far = {"value": False, "where": "Line 56777, `assert secret`,"}
+    assert repeatable([far], start.TEST_NORMALISE, source) == [{"value": False, "where": "A line"}]
     assert repeatable([{"changed": ["a", "x" * 99]}], start.PATCH_DISTANCE, "") == [
         {"changed": ["a"]}
     ]
@@ -299,15 +301,17 @@ def test_a_line_is_quoted_only_if_the_student_wrote_it():
         ("no result came back", "no result came back"),
         ("Leak12: x", "an error of its own kind"),
         ("ValueError: (line 1234567)", "ValueError"),
+        ("ValueError: (line 31)", "ValueError"),  # there are thirty
         ("print: x", "an error of its own kind"),
     ],
 )
 def test_errors_are_told_by_type_and_line(error, told):
-    assert told_error(error) == told
+    assert told_error(error, 30) == told
 
 
 def test_notes_are_told_without_the_students_words():
     assert told_note("cell 3 raised ValueError: SECRET\nx") == "cell 3 raised ValueError"
+    assert told_note("cell 3 raised ValueError: x (line 2)") == "cell 3 raised ValueError"
     assert told_note("cell 3 ran out of time (20 s)") == "cell 3 ran out of time (20 s)"
 
 

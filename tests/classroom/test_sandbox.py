@@ -39,6 +39,7 @@ def test_the_package_is_there_without_answers():
     code += "f'/course/course_lib/{room}')) for room in ('classroom', 'exercises')})"
     names = {room: sorted(f"{name}.py" for name in sandbox.INSIDE[room]) for room in sandbox.INSIDE}
     assert inside(code) == f"['course_lib', 'data'] {names}"
+    assert inside("import os; print(os.listdir('/course/data'))") == "['checkpoints']"
     assert (
         inside("import course_lib; print(course_lib.__file__)") == "/course/course_lib/__init__.py"
     )

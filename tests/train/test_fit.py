@@ -245,7 +245,9 @@ def test_bfloat16_multiplies_in_bfloat16_and_learns_in_float32():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"steps": 0}, "steps ≥ 1.* but got 0"),
+        ({"steps": 0}, "stop ≥ 1.* but got 0"),
+        ({"steps": 4, "stop": 5}, "steps ≥ stop ≥ 1"),
+        ({"steps": 4, "stop": 0}, "steps ≥ stop ≥ 1"),
         ({"warmup": 9, "steps": 9}, "warmup < steps.* but got 9, 9"),
         ({"warmup": -1}, "0 ≤ warmup"),
         ({"every": 0}, "every ≥ 1"),
@@ -287,3 +289,17 @@ def test_the_rate_is_the_schedules():
     history = run(network(), DRAW, 30, lr=0.1, warmup=6)
     expected = [warmup_cosine(s / 30, 0.1, warmup=0.2) for s in range(30)]
     np.testing.assert_allclose(history["lr"], expected)
+
+
+def test_it_stops_where_it_is_told_at_the_rates_of_the_whole_run(tmp_path):
+    whole, part, twice = network(), network(), network()
+    rates = run(whole, DRAW, 12, warmup=3)["lr"]
+    place = tmp_path / "run.safetensors"
+    history = run(part, DRAW, 12, warmup=3, stop=5, checkpoint=place)
+    assert (len(history), history.total, history.interrupted) == (5, 5, False)
+    assert history["lr"].tolist() == rates[:5].tolist()
+    again = run(twice, DRAW, 12, warmup=3, stop=5, checkpoint=place)  # nothing is left to do
+    assert len(again) == 5
+    assert equal(state(twice), state(part))
+    run(twice, DRAW, 12, warmup=3, checkpoint=place)
+    assert equal(state(twice), state(whole))
