@@ -317,7 +317,7 @@ HOGS = dict(
     ),
 )
 LOOPS = dict(
-    loop=Attack(first="while True: pass", notes=r"cell 2 ran out of time \(2 s\)"),
+    loop=Attack(first="while True: pass", notes=r"cell 2 ran out of time \(4 s\)"),
     stubborn_loop=Attack(
         first="while True:\n  try:\n    while True: pass\n  except BaseException: pass",
         notes="cell 2 ran out of time",

@@ -14,7 +14,7 @@ from tests.classroom.attacks import ATTACKS, FAIR
 from tests.classroom.toys import HONEST, PROBES, scores
 
 LIMITS = Limits(
-    cell_seconds=2, probe_seconds=2, submission_seconds=40, memory_mb=700, tmp_mb=64, file_mb=32
+    cell_seconds=4, probe_seconds=4, submission_seconds=80, memory_mb=700, tmp_mb=64, file_mb=32
 )
 PATIENT = replace(LIMITS, cell_seconds=30, probe_seconds=30)  # fair work may meet a busy machine
 CANARY = "a-secret-of-the-grader"
