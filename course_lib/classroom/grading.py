@@ -25,7 +25,7 @@ from course_lib.classroom.job import Job
 from course_lib.classroom.marking import Timing, judge_submission, key_of
 from course_lib.classroom.probes import Probe, probe_of
 from course_lib.classroom.results import Result, reusable, save
-from course_lib.classroom.secret import hidden_seed, variant_of
+from course_lib.classroom.secret import hidden_seed, order_of, variant_of
 from course_lib.classroom.submission import Submission, nothing
 from course_lib.exercises.probe import Output
 
@@ -44,10 +44,11 @@ class Asked:
     answers: Answers
     assignment: Assignment
     seed: int
+    order: str
 
     def job(self) -> Job:
         """The same as the workers take it: sources and hidden inputs, no solution."""
-        return Job(self.answers.cells, _probes(self.assignment, self.seed))
+        return Job(self.answers.cells, _probes(self.assignment, self.seed), order=self.order)
 
 
 @lru_cache(maxsize=4)
@@ -132,7 +133,8 @@ def grade(
                 continue
             works[sent] = work
             sent += 1
-            yield Asked(work.answers, work.assignment, seed)
+            order = order_of(rules.secret, rules.assignment, one.student)
+            yield Asked(work.answers, work.assignment, seed, order)
 
     shown = sys.stderr.isatty()
     with tqdm(total=len(received), unit="submission", disable=not shown) as bar:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from course_lib.classroom import wire
-from course_lib.classroom.probes import Probe
+from course_lib.classroom.probes import Probe, Way
 from course_lib.classroom.returned import checked, lost_outputs, note_of
 from course_lib.classroom.sandbox import Limits
 from course_lib.exercises.probe import Output
@@ -23,11 +24,14 @@ class Job:
 
     cells  (source, name of the exercise that the cell is for, or "")
     files  (name, content) of what lies beside the notebook; never the student's own files
+    order  a secret that decides in which order a student's test meets the implementations: which
+           one it is at must not follow from how many came before
     """
 
     cells: tuple[tuple[str, str], ...]
     probes: tuple[Probe, ...]
     files: tuple[tuple[str, bytes], ...] = ()
+    order: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,25 @@ class Progress:
     job: Job
     limits: Limits
     units: list[dict[str, int]] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)  # as the implementer gets them
+    places: list[int] = field(default_factory=list)  # of each unit's outputs in its exercise's
     skipped_cells: set[int] = field(default_factory=set)
     done: dict[int, list[Output]] = field(default_factory=dict)  # by unit
     losses: Counter[int] = field(default_factory=Counter)  # of units, by probe
     notes: dict[tuple, str] = field(default_factory=dict)  # by place, so in the order of the cells
 
     def __post_init__(self) -> None:
-        ways = 0
         for number, probe in enumerate(self.job.probes):
-            tried = range(ways, ways + len(probe.ways)) if probe.ways else (-1,)
+            order = list(range(len(probe.ways)))
+            random.Random(f"{self.job.order} {probe.name}").shuffle(order)
+            tried = range(len(self.ways), len(self.ways) + len(order)) if order else (-1,)
             self.units += [{"probe": number, "way": way} for way in tried]
-            ways += len(probe.ways)
+            self.ways += [probe.ways[place] for place in order]
+            self.places += order or [0]
 
     def message(self, seconds_left: float) -> bytes:
         """The job as the worker reads it: first what only the implementer may know."""
-        ways = [asdict(way) for probe in self.job.probes for way in probe.ways]
-        hidden = wire.encode(ways) if ways else b""
+        hidden = wire.encode([asdict(way) for way in self.ways]) if self.ways else b""
         body = wire.encode(
             {
                 "cells": list(self.job.cells),
@@ -116,7 +123,7 @@ class Progress:
     def result(self, why: str = "died") -> Ran:
         """What there is; exercises that were not reached get outputs that say so."""
         outputs: dict[str, list[Output]] = {probe.name: [] for probe in self.job.probes}
-        for number, unit in enumerate(self.units):
-            probe = self.job.probes[unit["probe"]]
+        for _, number in sorted(zip(self.places, range(len(self.units)), strict=True)):
+            probe = self.job.probes[self.units[number]["probe"]]
             outputs[probe.name] += self.done.get(number) or lost_outputs(probe, why, self.limits)
         return Ran(outputs, tuple(self.notes[place] for place in sorted(self.notes)))

@@ -25,6 +25,7 @@ def pack_job(job: Job, limits: Limits, needs: Mapping[str, str]) -> bytes:
             "cells": list(job.cells),
             "files": [(name, np.frombuffer(content, np.uint8)) for name, content in job.files],
             "probes": [_pack_probe(probe) for probe in job.probes],
+            "order": job.order,
         }
     )
 
@@ -34,7 +35,8 @@ def unpack_job(message: bytes) -> tuple[Job, Limits, dict[str, str]]:
     got = wire.decode(message)
     files = tuple((name, content.tobytes()) for name, content in got["files"])
     probes = tuple(_unpack_probe(fields) for fields in got["probes"])
-    return Job(tuple(got["cells"]), probes, files), Limits(**got["limits"]), got["needs"]
+    job = Job(tuple(got["cells"]), probes, files, got["order"])
+    return job, Limits(**got["limits"]), got["needs"]
 
 
 def _pack_probe(probe: Probe) -> dict:

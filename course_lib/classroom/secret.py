@@ -72,6 +72,17 @@ def hidden_seed(secret: bytes, assignment: str) -> int:
     return _number(secret, "hidden", assignment)
 
 
+def order_of(secret: bytes, assignment: str, student: str) -> str:
+    """What decides in which order a student's tests meet implementations: 64 hexadecimal digits.
+
+    Not of the hidden seed, which is a small number, and whose cases a student's code has seen.
+    """
+    return _digest(secret, "order", assignment, student).hex()
+
+
 def _number(secret: bytes, *what: str) -> int:
-    digest = hmac.digest(secret, "\0".join(what).encode(), "sha256")
-    return 1 + int.from_bytes(digest[:8], "big") % LARGEST
+    return 1 + int.from_bytes(_digest(secret, *what)[:8], "big") % LARGEST
+
+
+def _digest(secret: bytes, *what: str) -> bytes:
+    return hmac.digest(secret, "\0".join(what).encode(), "sha256")

@@ -1,5 +1,6 @@
 """The worker and its parts (job, probes, desk, warden, implementer) as a grader meets them."""
 
+import inspect
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from course_lib.doctor import ROOT
 from course_lib.exercises import dino, mae, start, vit
 from course_lib.exercises.cells import source_as
 from course_lib.exercises.engine import assess, probe
+from course_lib.exercises.trial import implementations
 from tests.classroom.test_attacks import need_sandbox
 from tests.classroom.toys import HONEST, PROBES, TOYS, scores
 
@@ -199,6 +201,34 @@ def test_a_desk_that_leaves_units_out_has_them_lost():
     assert ran.outputs["twice"] == [{"value": 1.0}] * 4
     assert ran.outputs["number"] == [{"error": "ended the process"}]
     assert ran.outputs["test_centred"] == [{}] * len(PROBES[2].ways)
+
+
+def test_who_knows_the_seed_does_not_know_which_implementation_it_meets(worker):
+    """A test that judges by how many it met, with the order that the seed gives."""
+    exercise = dino.TEST_FOLLOW
+    wrong = [n for n, item in enumerate(implementations(exercise, 9)) if not item.is_right]
+    (argument, *_) = inspect.signature(exercise.solution).parameters
+    code = f"def {exercise.name}({argument}):\n    assert {argument}._Distant__number not in {wrong}"
+    asked = (probe_of(exercise, 9),)
+    got = [
+        worker.run(Job(((code, exercise.name),), asked, order=order)).outputs[exercise.name]
+        for order in ("one", "another", "one")
+    ]
+    assert got[0] == got[2] != got[1]
+    assert max(assess(exercise, outputs, 9).score for outputs in got) < 1
+
+
+def test_outputs_come_home_from_another_order():
+    progress = Progress(Job(HONEST, PROBES, order="secret"), SHORT)
+    places = [place for place, unit in zip(progress.places, progress.units, strict=True) if unit["probe"] == 2]
+    assert sorted(places) == list(range(len(PROBES[2].ways)))
+    assert places != sorted(places)
+    for number, (place, unit) in enumerate(zip(progress.places, progress.units, strict=True)):
+        if unit["probe"] == 2:
+            assert progress.ways[unit["way"]] == PROBES[2].ways[place]
+            progress.take(b"O", number, wire.encode([{"error": str(place)}]))
+    said = [output["error"] for output in progress.result().outputs["test_centred"]]
+    assert said == [str(place) for place in range(len(places))]
 
 
 def test_an_implementation_changes_the_arguments_of_its_caller():
