@@ -80,9 +80,9 @@ class Pairs:
 
     scenes: int = 8000
     tests: int = 1000
-    steps: int = 400
+    steps: int = 800
     batch: int = 24
-    rate: float = 2e-3
+    rate: float = 1e-3
     warmup: int = 20
     softer: float = 3.0  # hard mismatches are drawn at so many times the network's τ
 

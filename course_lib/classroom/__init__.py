@@ -38,6 +38,7 @@ similarity_page   answers that are alike, side by side
 exports           Canvas, Moodle, Gradescope, nbgrader
 autograder        the archive that grades on Gradescope
 import_into_nbgrader  the script that runs beside nbgrader
+attention         what a lecturer should hear before the marks go out
 writing           all of these after a grading
 simulate          a class whose true marks are known
 oracle            those marks, found without the judge

@@ -2,7 +2,9 @@
 
 It holds the hidden exercises and the secret, so it is for Gradescope's own upload form and for
 nobody else. There, too, a submission runs in the sandbox or not at all: where a container does not
-allow it, the autograder fails with the sentence that says so, and no marks are given.
+allow it, the autograder fails with the sentence that says so, and no marks are given. Lateness is
+Gradescope's own affair, and everybody has the same numbers: it does not tell who the student is by
+the name from which a variant follows.
 """
 
 from __future__ import annotations
@@ -20,8 +22,11 @@ ENDINGS = {".py", ".js", ".css"}
 SETUP = """#!/usr/bin/env bash
 set -euo pipefail
 apt-get update
-apt-get install -y bubblewrap util-linux python3 python3-pip
-python3 -m pip install --extra-index-url https://download.pytorch.org/whl/cpu \\
+apt-get install -y bubblewrap util-linux python3 python3-venv
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  { echo "Python 3.11 or newer is needed: choose a newer base image, as Ubuntu 24.04"; exit 1; }
+python3 -m venv /autograder/venv
+/autograder/venv/bin/python -m pip install --extra-index-url https://download.pytorch.org/whl/cpu \\
     -r /autograder/source/course/requirements.txt
 """
 
@@ -32,7 +37,7 @@ work=$(mktemp -d)
 mkdir -p "$work/in/submitted/student/{name}" "$home/results"
 cp -rP "$home/submission/." "$work/in/submitted/student/{name}/"
 chmod 600 "$home/source/secret.toml"
-export PYTHONPATH="$home/source/course"
+export PYTHONPATH="$home/source/course" PATH="$home/venv/bin:$PATH"
 python3 -m course_lib.cli grade {name} --submissions "$work/in" --to "$work/out" \\
     --secret "$home/source/secret.toml" --workers 1
 cp "$work"/out/exports/gradescope/*/results.json "$home/results/results.json"

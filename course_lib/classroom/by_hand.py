@@ -26,7 +26,7 @@ Graded = dict[str, Any]  # {"points": [one a line of the rubric], "comment": tex
 class Standing:
     """What a student has: by the machine, by hand, and after what lateness costs.
 
-    `waiting` names the written questions that nobody has graded yet.
+    `waiting` names the written questions that were answered, and that nobody has graded yet.
     """
 
     earned: float
@@ -112,7 +112,11 @@ def standing(result: Result, graded: Mapping[str, Any]) -> Standing:
     own = graded.get(result["student"], {})
     points = [point for item in result["written"] for point in own.get(item["name"], _NO)["points"]]
     by_hand = total(points)
-    waiting = tuple(item["name"] for item in result["written"] if item["name"] not in own)
+    waiting = tuple(
+        item["name"]
+        for item in result["written"]
+        if item["answer"].strip() and item["name"] not in own
+    )
     share = result["late"]["keeps"]
     whole = marks(total([result["earned"], by_hand]), share)
     return Standing(result["earned"], by_hand, whole, waiting)

@@ -90,14 +90,16 @@ def grade(
             raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
         run = on_cluster(scheduler, workers, sandbox) if scheduler else runner(workers, sandbox)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
-        told = write_everything(to, rules, by_hand or [], people)
+        heard = write_everything(to, received, rules, by_hand or [], people)
     except (ValueError, OSError, RuntimeError, SecretError, WorkerError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("stopped; the same command goes on where it was")
     if strange:
         typer.echo(f"not in {students.name}, or there twice: {', '.join(strange)}", err=True)
-    typer.echo(f"{done} graded, {reused} as before; {told}")
+    for sentence in heard:
+        typer.echo(sentence, err=True)
+    typer.echo(f"{done} graded, {reused} as before; see {to / 'class.html'}")
 
 
 def simulate(

@@ -1,7 +1,8 @@
 """Marks in the forms that learning platforms read: one row a student, or one file a student.
 
 What a platform calls a student comes from its own export (`--students`, a CSV with the column
-`student`); without one, the names under which the submissions lay are written.
+`student`); without one, the names under which the submissions lay are written. Canvas and Moodle
+get no grade where a written answer is still to be read.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def canvas(stands: Mapping[str, Standing], assignment: Assignment, people: Peopl
     for student, one in stands.items():
         known = people.get(student, {})
         default = {"Student": student, "SIS Login ID": student}
-        rows.append([*(known.get(name, default.get(name, "")) for name in CANVAS), one.total])
+        names = (known.get(name, default.get(name, "")) for name in CANVAS)
+        rows.append([*names, "" if one.waiting else one.total])
     return table([*CANVAS, assignment.title], rows)
 
 
@@ -96,7 +98,7 @@ def moodle(stands: Mapping[str, Standing], assignment: Assignment, people: Peopl
         default["Identifier"] = f"Participant {place[2]}" if place else ""
         known = people.get(student, {})
         names = (known.get(name, default.get(name, "")) for name in MOODLE[:3])
-        rows.append([*names, one.total, assignment.points])
+        rows.append([*names, "" if one.waiting else one.total, assignment.points])
     return table(MOODLE, rows)
 
 

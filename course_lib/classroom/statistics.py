@@ -53,7 +53,7 @@ def by_exercise(results: Sequence[Result], assignment: Assignment) -> list[Exerc
                 task.exercise.name,
                 task.exercise.title,
                 task.points,
-                float(own.mean() / task.points),
+                float(own.mean() / task.points) if task.points else 0.0,
                 _correlation(own, rest),
                 {str(state): states.get(str(state), 0) for state in State},
             )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from course_lib.classroom.attention import sentences
 from course_lib.classroom.by_hand import keep_graded, load_graded, read_sheet, sheet
 from course_lib.classroom.class_page import class_page
 from course_lib.classroom.exports import write_exports
 from course_lib.classroom.grading import Rules
+from course_lib.classroom.inbox import Received
 from course_lib.classroom.reports import write_feedback
 from course_lib.classroom.results import load_results
 from course_lib.classroom.roster import People
@@ -18,9 +20,13 @@ from course_lib.classroom.whole import write_whole
 
 
 def write_everything(
-    folder: Path, rules: Rules, sheets: Sequence[Path], people: People | None = None
-) -> str:
-    """Read the sheets that were filled in, write everything anew → where, in one sentence.
+    folder: Path,
+    received: Sequence[Received],
+    rules: Rules,
+    sheets: Sequence[Path],
+    people: People | None = None,
+) -> list[str]:
+    """Read the sheets that were filled in, write everything anew → what the lecturer should hear.
 
     Raises ValueError for a sheet that cannot be, and where older results lie there.
     """
@@ -48,4 +54,4 @@ def write_everything(
     write_whole(folder / "similarity.csv", similarity_table(alike))
     write_whole(folder / "class.html", class_page(results, assignment, graded, alike))
     write_exports(folder, results, assignment, graded, people or {})
-    return f"see {folder / 'class.html'}"
+    return sentences(received, rules, results, graded)

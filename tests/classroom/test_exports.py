@@ -52,6 +52,7 @@ RESULTS = [
     result("=HYPERLINK(1)", 0, 0.5, 0, 0),
     result("Anna Abel_12", 1, 1, 1, 1),
     result("bob", 1, 0.5, 0, 0, keeps=0.8),
+    result("cleo", 1, 0, 0, 0, written=[{"name": "why_patches", "answer": "They turn."}]),
 ]
 GRADED = {"Anna Abel_12": {"why_patches": {"points": [4.0, 0.5], "comment": "-good"}}}
 
@@ -69,33 +70,36 @@ def rows(path):
 
 
 def test_canvas(exports):
-    head, possible, evil, anna, bob = rows(exports / "canvas.csv")
+    head, possible, evil, anna, bob, cleo = rows(exports / "canvas.csv")
     assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "A toy"]
     assert possible == ["    Points Possible", "", "", "", "", "36"]
     assert evil[0] == "'=HYPERLINK(1)"
     assert anna == ["Anna Abel_12", "", "", "Anna Abel_12", "", "34.5"]
     assert bob == ["Bob, B.", "77", "", "bob", "", "7.2"]
+    assert cleo == ["cleo", "", "", "cleo", "", ""]  # an answer of hers waits for its reader
 
 
 def test_moodle(exports):
-    head, _, anna, bob = rows(exports / "moodle.csv")
+    head, _, anna, bob, cleo = rows(exports / "moodle.csv")
     assert head == ["Identifier", "Full name", "Email address", "Grade", "Maximum grade"]
     assert anna == ["Participant 12", "Anna Abel", "", "34.5", "36"]
     assert bob == ["", "bob", "bob@x.org", "7.2", "36"]
+    assert cleo == ["", "cleo", "", "", "36"]
 
 
 def test_all_marks(exports):
-    head, _, anna, bob = rows(exports / "marks.csv")
+    head, _, anna, bob, cleo = rows(exports / "marks.csv")
     named = dict(zip(head, bob, strict=True))
     assert named["patch_distance"] == "5"
     assert [named[key] for key in ("by hand", "to be read", "hours late", "kept", "total")] == [
         "0",
-        "1",
+        "0",
         "30",
         "0.8",
         "7.2",
     ]
     assert dict(zip(head, anna, strict=True))["by hand"] == "4.5"
+    assert dict(zip(head, cleo, strict=True))["to be read"] == "1"
 
 
 def test_gradescope(exports):
@@ -199,7 +203,7 @@ def test_nbgrader_gets_scores_by_its_own_names(exports, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "nbgrader", types.SimpleNamespace(api=api))
     monkeypatch.setitem(sys.modules, "nbgrader.api", api)
     scores = json.loads((exports / "nbgrader" / "scores.json").read_text())
-    assert import_into_nbgrader.import_scores(scores, tmp_path / "g.db") == 3
+    assert import_into_nbgrader.import_scores(scores, tmp_path / "g.db") == 4
     book = FakeGradebook.books[f"sqlite:///{tmp_path / 'g.db'}"]
     assert book.cells["check-patch_distance"] == {"max_score": 10.0, "cell_type": "code"}
     assert book.cells["written-why_patches"] == {"max_score": 6.0, "cell_type": "markdown"}

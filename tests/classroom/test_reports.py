@@ -3,6 +3,7 @@
 import csv
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,6 +12,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from course_lib.classroom import commands_grade, grading, writing
+from course_lib.classroom.attention import sentences
 from course_lib.classroom.by_hand import keep_graded, load_graded, read_sheet, sheet, standing
 from course_lib.classroom.class_page import class_page
 from course_lib.classroom.grading import Rules, grade
@@ -161,6 +163,32 @@ def test_statistics_of_the_class(results):
     assert sorted(totals(results, FULL)) == [0, 0, 16, 26, 35.5]
 
 
+def test_the_lecturer_hears_what_the_marks_do_not_say(results, graded):
+    received = [one for one in collect(graded.parent, "toy") if one.student != "carl"]
+    late = replace(RULES, deadline=datetime.now(UTC), times={"anna": datetime.now(UTC)})
+    unknown, gone, unread = sentences(received, late, results, FULL)
+    assert "no time is known of _script_alert(1)" in unknown.replace("<", "_").replace(">", "_")
+    assert ", bob, dora: on time" in unknown
+    assert gone.startswith("graded before, and not among the submissions now: carl;")
+    assert unread.startswith("written answers of bob, carl are not read yet")
+    everyone = collect(graded.parent, "toy")
+    both = FULL["anna"]
+    assert sentences(everyone, RULES, results, dict.fromkeys(("anna", "bob", "carl"), both)) == []
+    crowd = [replace(everyone[0], student=f"s{n:02}") for n in range(13)]
+    (said,) = sentences(crowd, replace(late, times={}), [], {})
+    assert "s00, s01," in said
+    assert "s09 and 3 more" in said
+
+
+def test_an_exercise_without_points_has_its_line(results):
+    free = replace(toy(), tasks=tuple(replace(task, points=0.0) for task in toy().tasks))
+    worthless = [
+        result | {"exercises": [item | {"marks": 0.0} for item in result["exercises"]]}
+        for result in results
+    ]
+    assert [line.share for line in by_exercise(worthless, free)] == [0.0] * len(free.tasks)
+
+
 def test_a_sheet_goes_out_is_filled_in_and_comes_back(results, tmp_path):
     text = sheet(WRITTEN, results, {})
     rows = list(csv.DictReader(text.splitlines()))
@@ -214,9 +242,10 @@ def test_everything_is_written_and_hand_work_stays(graded, monkeypatch, tmp_path
     filled = tmp_path / "filled.csv"
     text = sheet(WRITTEN, load_results(graded), {})
     filled.write_text(text.replace(f"{EVIL},,,", f"{EVIL},3,1,"), newline="")
-    write_everything(graded, RULES, [filled])
+    received = collect(graded.parent, "toy")
+    write_everything(graded, received, RULES, [filled])
     before = {p: p.read_bytes() for p in sorted(graded.rglob("*")) if p.is_file()}
-    write_everything(graded, RULES, [])
+    write_everything(graded, received, RULES, [])
     assert {p: p.read_bytes() for p in sorted(graded.rglob("*")) if p.is_file()} == before
     assert "34 of 36" in Structure(next(graded.glob("feedback/anna-*")).read_text()).text
     assert len(list(graded.glob("feedback/*.html"))) == 5
@@ -227,7 +256,7 @@ def test_everything_is_written_and_hand_work_stays(graded, monkeypatch, tmp_path
 def test_results_of_another_assignment_are_not_mixed_in(graded, monkeypatch):
     monkeypatch.setattr(grading, "load", lambda name, variant=0: replace(toy(), version="two"))
     with pytest.raises(ValueError, match="is of toy version-1, not of toy two"):
-        write_everything(graded, RULES, [])
+        write_everything(graded, [], RULES, [])
 
 
 def test_pictures_take_the_colour_of_the_page_and_are_the_same_again():
@@ -267,13 +296,15 @@ def test_the_command_grades_refuses_and_goes_on(tmp_path, monkeypatch):
     timed = [*common, "--deadline", "2026-05-01T12:00", "--times", str(tmp_path / "times.csv")]
     done = run_command(*timed)
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("2 graded, 0 as before")
+    assert "2 graded, 0 as before" in done.output
+    assert "no time is known of bob:" in done.output
+    assert "written answers of anna, bob are not read yet" in done.output
     assert (tmp_path / "out" / "class.html").exists()
-    monkeypatch.setattr(writing, "write_everything", lambda *given: "see it")
+    monkeypatch.setattr(writing, "write_everything", lambda *given: ["hear this"])
     late = {result["student"]: result["late"] for result in load_results(tmp_path / "out")}
     assert late["anna"] == {"hours": 25.0, "keeps": 0.8}
-    assert run_command(*timed).output.startswith("0 graded, 2 as before")
-    assert run_command(*timed, "--student", "bob").output.startswith("1 graded, 0 as before")
+    assert "hear this\n0 graded, 2 as before" in run_command(*timed).output
+    assert "1 graded, 0 as before" in run_command(*timed, "--student", "bob").output
     for wrong, said in (
         (["--student", "zoe"], "'zoe' handed in nothing"),
         (["--deadline", "tomorrow"], "a time like"),

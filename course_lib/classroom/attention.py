@@ -1,0 +1,43 @@
+"""What a lecturer should hear before the marks go out: sentences, none where all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from course_lib.classroom.by_hand import standing
+from course_lib.classroom.grading import Rules
+from course_lib.classroom.inbox import Received
+from course_lib.classroom.results import Result
+
+NAMED = 10  # students; of the others only the number is told
+
+
+def sentences(
+    received: Sequence[Received], rules: Rules, results: Sequence[Result], graded: Mapping[str, Any]
+) -> list[str]:
+    """Unknown times, results of students who are not in the inbox, written answers to be read.
+
+    `received` is all that was handed in, `results` all that lies in the folder.
+    """
+    here = {one.student for one in received}
+    found = []
+    if rules.deadline and (unknown := here - set(rules.times or {})):
+        found.append(f"no time is known of {_named(unknown)}: on time, as far as the marks go")
+    if gone := {result["student"] for result in results} - here:
+        found.append(
+            f"graded before, and not among the submissions now: {_named(gone)}; who is not of this "
+            "class goes with a file in results/"
+        )
+    if waiting := [result["student"] for result in results if standing(result, graded).waiting]:
+        found.append(
+            f"written answers of {_named(waiting)} are not read yet: canvas.csv and moodle.csv "
+            "give them no grade so far"
+        )
+    return found
+
+
+def _named(students: Iterable[str]) -> str:
+    names = sorted(students)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
