@@ -87,7 +87,7 @@ class Pairs:
     softer: float = 3.0  # hard mismatches are drawn at so many times the network's τ
 
 
-class Places(nn.Module):
+class Trunk(nn.Module):
     """A residual network, as it is: images (B, 3, H, W) → the places of its last map, (B, N, C)."""
 
     def __init__(self, config: modified_resnet.Config) -> None:
@@ -105,7 +105,7 @@ class Given:
 
     words: ByteBPE
     model: BLIP
-    eyes: Places
+    eyes: Trunk
 
     @property
     def room(self) -> int:
@@ -136,7 +136,7 @@ def recipe(name: str) -> ModuleType:
 def given() -> Given:
     """The shipped networks, in evaluation mode."""
     scenes = recipe("blip_scenes")
-    model, eyes = scenes.made(), Places(scenes.TRUNK)
+    model, eyes = scenes.made(), Trunk(scenes.TRUNK)
     load_weights(model.essentials(), CHECKPOINTS / "blip_scenes.safetensors")
     load_weights(eyes.trunk, CHECKPOINTS / "clip_scenes.safetensors", part="vision.")
     return Given(scenes.tokenizer(), model.eval(), eyes.eval())
@@ -178,7 +178,7 @@ def once(folder: Path, name: str, mark: str, make: Callable[[], Result]) -> Resu
 
 
 @torch.no_grad()
-def looked_at(encoder: vit.ViT | Places, images: np.ndarray) -> torch.Tensor:
+def looked_at(encoder: vit.ViT | Trunk, images: np.ndarray) -> torch.Tensor:
     """Pictures uint8 (N, H, W, 3) → their tokens (N, T, C)."""
     parts = np.array_split(images, -(-len(images) // 256))
     return torch.cat([encoder.tokens(to_tensor(np.array(part))) for part in parts])

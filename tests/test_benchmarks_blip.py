@@ -36,7 +36,7 @@ def start() -> bench.Given:
         dim=16, queue=8,
     )  # fmt: skip
     trunk = modified_resnet.Config(image_size=64, blocks=(1, 1, 1), width=4, heads=2, out=8)
-    eyes = bench.Places(trunk)
+    eyes = bench.Trunk(trunk)
     return bench.Given(words, blip.BLIP(config).eval(), eyes.eval())
 
 

@@ -17,7 +17,8 @@ Differs
     course_lib.backbones.causal_lm; they are cut (course_lib.data.chat) before pictures go in.
   * The tower is frozen, always in evaluation mode; blocks behind `layer` are kept, but not run.
   * Pixels at the right and lower edge that fill no patch are cut off (SigLIP: 384 = 27 · 14 + 6).
-  * No crops of large pictures, as in LLaVA-1.5-HD.
+  * No crops of large pictures, as in LLaVA-1.5-HD. LLaVA's one-matrix projector can be trained
+    here; transformers, and so `from_reference`, knows only the one of LLaVA-1.5.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ class LLaVA(nn.Module):
             raise ValueError(f"each of {B} prompts must show one picture, not {len(images)} in all")
         at = shows.nonzero()[:, 1].view(B, 1, 1, 1, -1)
         x = torch.cat([x, self.language.embed(answers)], dim=1)
-        is_pad = torch.cat([places, answers], dim=1) < 0
+        is_pad = torch.cat([places < 0, torch.zeros_like(answers, dtype=torch.bool)], dim=1)
         rows = self.language.attention_maps(None, x, is_pad)[:, :, :, S - 1 : S + T - 1]
         return rows.gather(4, at.expand(*rows.shape[:4], -1))
 
