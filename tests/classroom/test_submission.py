@@ -86,7 +86,7 @@ def test_odd_cells_are_put_right_or_left_out():
     found = read_notebook(json.dumps({"cells": odd}).encode(), "eve")
     assert [c.source for c in found.cells] == ["a = 1\nb = 2", "c = '?'"]
     assert found.cells[0].tags == ()
-    assert "cell 3 has more than 500,000 characters" in found.problems[0]
+    assert "cell 3 (texts counted) has more than 500,000 characters" in found.problems[0]
     long = read_notebook(notebook(*[cell("x" * 400_000)] * 7), "eve")
     assert len(long.cells) == 5
     assert long.problems == ("only the first 2,000,000 characters of the cells were read",)
