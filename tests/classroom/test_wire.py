@@ -157,6 +157,15 @@ def test_an_output_keeps_only_what_it_may_have(sent, kept):
     assert returned.checked(PROBE, wire.encode([sent, {"value": 2}])) == [kept, {"value": 2}]
 
 
+@pytest.mark.parametrize(
+    "value", [np.random.default_rng(0), torch.zeros(2), {3: 4}], ids=lambda v: type(v).__name__
+)
+def test_what_only_a_bent_desk_sends_is_an_error(value):
+    message = wire.encode([{"value": value}, {"value": 2}])
+    assert wire.decode(message)  # as a case it may be
+    assert all("error" in output for output in returned.checked(PROBE, message))
+
+
 @pytest.mark.parametrize("sent", [[], [{"value": 1}] * 3, {"value": 1}, None])
 def test_results_that_are_too_few_or_too_many_are_none(sent):
     got = returned.checked(PROBE, wire.encode(sent))

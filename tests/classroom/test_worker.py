@@ -208,7 +208,9 @@ def test_who_knows_the_seed_does_not_know_which_implementation_it_meets(worker):
     exercise = dino.TEST_FOLLOW
     wrong = [n for n, item in enumerate(implementations(exercise, 9)) if not item.is_right]
     (argument, *_) = inspect.signature(exercise.solution).parameters
-    code = f"def {exercise.name}({argument}):\n    assert {argument}._Distant__number not in {wrong}"
+    code = (
+        f"def {exercise.name}({argument}):\n    assert {argument}._Distant__number not in {wrong}"
+    )
     asked = (probe_of(exercise, 9),)
     got = [
         worker.run(Job(((code, exercise.name),), asked, order=order)).outputs[exercise.name]
@@ -220,7 +222,11 @@ def test_who_knows_the_seed_does_not_know_which_implementation_it_meets(worker):
 
 def test_outputs_come_home_from_another_order():
     progress = Progress(Job(HONEST, PROBES, order="secret"), SHORT)
-    places = [place for place, unit in zip(progress.places, progress.units, strict=True) if unit["probe"] == 2]
+    places = [
+        place
+        for place, unit in zip(progress.places, progress.units, strict=True)
+        if unit["probe"] == 2
+    ]
     assert sorted(places) == list(range(len(PROBES[2].ways)))
     assert places != sorted(places)
     for number, (place, unit) in enumerate(zip(progress.places, progress.units, strict=True)):
@@ -274,6 +280,23 @@ def test_a_crowd_of_processes_gives_way_and_has_no_share_of_its_own(worker, monk
     monkeypatch.setattr(worker, "limits", replace(SHORT, cell_seconds=60))
     ran = worker.run(Job((("import numpy as np", ""), (CROWD, "")), ()))
     assert ran.notes == ("cell 2 raised ValueError: all of them give way",)
+
+
+MANY = """
+import os, time
+for _ in range(10):
+    if os.fork() == 0:
+        held = b"x" * (100 * 2**20)
+        time.sleep(20)
+        os._exit(0)
+time.sleep(20)
+"""
+
+
+def test_memory_is_that_of_all_processes_together(worker, monkeypatch):
+    monkeypatch.setattr(worker, "limits", replace(SHORT, cell_seconds=60))
+    ran = worker.run(Job((("import numpy as np", ""), (MANY, "")), ()))
+    assert ran.notes == ("cell 2 used more than 700 MB of memory",)
 
 
 def test_a_call_of_an_implementation_cannot_take_all_memory(worker):
