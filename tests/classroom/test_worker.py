@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -280,6 +281,21 @@ def test_a_crowd_of_processes_gives_way_and_has_no_share_of_its_own(worker, monk
     monkeypatch.setattr(worker, "limits", replace(SHORT, cell_seconds=60))
     ran = worker.run(Job((("import numpy as np", ""), (CROWD, "")), ()))
     assert ran.notes == ("cell 2 raised ValueError: all of them give way",)
+
+
+OPEN = """
+import os
+found = {name: f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")}
+raise ValueError(*(f"{n}:{os.readlink(p)}" for n, p in found.items() if os.path.lexists(p)))
+"""
+
+
+def test_a_desk_holds_its_two_connections_and_nothing_else(worker):
+    """Not the warden's, with which it could open the turn of an implementation."""
+    (note,) = worker.run(Job(((OPEN, ""),), ())).notes
+    kinds = re.findall(r"'(\d+):(/dev/null|pipe|socket)", note)
+    silent = [(str(number), "/dev/null") for number in range(3)]
+    assert kinds == [*silent, ("3", "pipe"), ("4", "socket")], note
 
 
 MANY = """
