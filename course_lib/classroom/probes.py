@@ -11,6 +11,7 @@ import builtins
 import dis
 import inspect
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType, ModuleType
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from course_lib.classroom import wire
+from course_lib.classroom import sandbox, wire
 from course_lib.exercises import cells, trial
 from course_lib.exercises.engine import Exercise
 
@@ -105,7 +106,10 @@ def _way(function: Callable, exercise: Exercise) -> Way:
 
 
 def _needed(function: Callable, known: set[str]) -> str:
-    """Source of the functions, modules and constants of its file that a function uses."""
+    """Source of the functions, modules and constants that a function uses.
+
+    Of the package only what the sandbox has is imported; what the banks define is written out.
+    """
     text = ""
     for name in _globals_of(function.__code__):
         if name in known or name not in function.__globals__:
@@ -114,7 +118,9 @@ def _needed(function: Callable, known: set[str]) -> str:
         value = function.__globals__[name]
         if isinstance(value, ModuleType):
             text += f"\nimport {value.__name__} as {name}"
-        elif getattr(value, "__module__", None) == function.__module__:
+        elif inspect.isfunction(value) and (
+            value.__module__ == function.__module__ or not sandbox.has(value.__module__)
+        ):
             text += _needed(value, known) + "\n" + cells.source_as(value, value.__name__)
         elif callable(value):
             text += f"\nfrom {value.__module__} import {value.__name__} as {name}"
@@ -145,6 +151,9 @@ def sendable(exercise: Exercise, seed: int = 0) -> str:
 def _fault(way: Way) -> str:
     """Why an implementation does not stand alone; "" if it does."""
     try:
+        imported = re.findall(r"(?m)^\s*(?:from|import) ([\w.]+)", way.imports)
+        if outside := [module for module in imported if not sandbox.has(module)]:
+            return f"the sandbox has no {outside[0]}"
         function = cells.define(way.source, way.name, way.imports)
     except Exception as error:
         return f"{type(error).__name__}: {error}"

@@ -26,6 +26,7 @@ import course_lib
 NOBODY = 65534
 PACKAGE = Path(course_lib.__file__).parent
 COURSE = Path("/course")  # where the package and its data are inside
+OUTSIDE = ("__pycache__", "cli", "lessons")  # of the package; a worker does not see these
 # All of these two rooms that a worker sees: what runs cells, and what runs an answer.
 INSIDE = {
     "classroom": ("__init__", "desk", "implementer", "isolate", "warden", "wire", "worker"),
@@ -177,11 +178,24 @@ def _interpreter() -> list[Path]:
     return kept
 
 
+def has(module: str) -> bool:
+    """Whether code in the sandbox can import a module of the course; others are taken to be there.
+
+    No bank of exercises, no assignment, and no test, whose toys are exercises too.
+    """
+    package, *rest = module.split(".")
+    if package != "course_lib":
+        return not package.startswith(("assignments", "course_assignment_", "tests"))
+    if not rest or rest[0] in OUTSIDE:
+        return not rest
+    return len(rest) == 1 or rest[0] not in INSIDE or rest[1] in INSIDE[rest[0]]
+
+
 def _package() -> Iterator[tuple[Path, Path]]:
     """The course's package, without what holds answers: exercises, and the grader's own side."""
     home = COURSE / "course_lib"
     for path in sorted(PACKAGE.iterdir()):
-        if path.name in ("__pycache__", "cli.py", "lessons.py"):
+        if path.stem in OUTSIDE:
             continue
         if path.name in INSIDE:
             for name in INSIDE[path.name]:

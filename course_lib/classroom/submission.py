@@ -107,7 +107,10 @@ def _cells(content: dict[str, Any]) -> tuple[list[Cell], list[str]]:
         if source is None:
             problems.append(f"cell {number} (texts counted) has no text that can be read")
         elif len(source) > CELL_CHARACTERS:
-            problems.append(f"cell {number} (texts counted) has more than {CELL_CHARACTERS:,} characters: left out")
+            problems.append(
+                f"cell {number} (texts counted) has more than {CELL_CHARACTERS:,} characters: "
+                "left out"
+            )
         elif used + len(source) > ALL_CHARACTERS:
             problems.append(f"only the first {ALL_CHARACTERS:,} characters of the cells were read")
             break

@@ -14,7 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
-from course_lib.classroom import implementer, pool, wire
+from course_lib.classroom import implementer, pool, probes, sandbox, wire
+from course_lib.classroom.assignment import load, names
 from course_lib.classroom.job import Progress
 from course_lib.classroom.pool import Job, Limits, Pool, Worker, WorkerError, run_one
 from course_lib.classroom.probes import Way, probe_of, sendable
@@ -344,3 +345,28 @@ def test_words_of_the_desk_count_once_and_in_order():
         with pytest.raises(wire.WireError):
             said(*words)
     os.close(out)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_right_answers_of_an_assignment_are_right_in_the_sandbox(worker, name, monkeypatch):
+    """All kinds, on hidden cases: what a bank imports, the sandbox may not have."""
+    monkeypatch.setattr(worker, "limits", Limits())
+    tasks = [task.exercise for task in load(name).tasks]
+    cells = [cell for e in tasks for cell in ((e.imports, ""), (e.solution_cell(), e.name))]
+    ran = worker.run(Job(tuple(cells), tuple(probe_of(e, 9) for e in tasks), order="any"))
+    assert ran.notes == ()
+    marks = {e.name: assess(e, ran.outputs[e.name], 9).score for e in tasks}
+    assert marks == {e.name: 1 for e in tasks}
+
+
+def test_an_implementation_that_imports_a_bank_cannot_be_sent(monkeypatch):
+    assert sandbox.has("numpy.linalg")
+    assert sandbox.has("course_lib.features.sift")
+    assert sandbox.has("course_lib.exercises.probe")
+    assert not sandbox.has("course_lib.exercises.llava_masks")
+    assert not sandbox.has("course_lib.classroom.marking")
+    assert not sandbox.has("course_assignment_classical")
+    imports = "from course_lib.exercises.blip_targets import soft_targets"
+    way = Way("def f(a):\n    return soft_targets(a, 0.5, 0)\n", "f", imports)
+    monkeypatch.setattr(probes, "_ways", lambda exercise, seed: (way,))
+    assert "the sandbox has no course_lib.exercises.blip_targets" in sendable(TOYS[2])
