@@ -11,17 +11,27 @@ from course_lib.classroom.inbox import Received
 from course_lib.classroom.results import Result
 
 NAMED = 10  # students; of the others only the number is told
+# What is wrong with a notebook → what a lecturer may have done, where it is wrong with many.
+FOREIGN = {
+    "is the variant of": "another student's variant: do --variants and the secret fit what was "
+    "handed out?",
+    "is of version": "of another version: is it this assignment, as it was handed out?",
+}
 
 
 def sentences(
     received: Sequence[Received], rules: Rules, results: Sequence[Result], graded: Mapping[str, Any]
 ) -> list[str]:
-    """Unknown times, results of students who are not in the inbox, written answers to be read.
+    """Unknown times, notebooks that do not belong here, students who are gone, unread answers.
 
     `received` is all that was handed in, `results` all that lies in the folder.
     """
     here = {one.student for one in received}
     found = []
+    for sign, question in FOREIGN.items():
+        count = sum(any(sign in text for text in result["problems"]) for result in results)
+        if count > len(results) / 3:
+            found.append(f"{count} of {len(results)} notebooks are {question}")
     if rules.deadline and (unknown := here - set(rules.times or {})):
         found.append(f"no time is known of {_named(unknown)}: on time, as far as the marks go")
     if gone := {result["student"] for result in results} - here:

@@ -2,11 +2,12 @@
 
 A sheet is a CSV for one question: a row for each student, a column for each line of the rubric. An
 empty field means not graded yet. What has been read stays in the folder of the grading, so that
-grading again loses no work of a person.
+grading again loses no work of a person; it counts as long as the answer is the one that was read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,14 @@ from course_lib.classroom.tables import read_table, safe, table
 from course_lib.classroom.whole import write_whole
 
 LONGEST = 30_000  # characters of an answer: a spreadsheet's cell holds 32,767
-Graded = dict[str, Any]  # {"points": [one a line of the rubric], "comment": text}
+Graded = dict[str, Any]  # {"points": [one a line of the rubric], "comment", "answer": its mark}
 
 
 @dataclass(frozen=True)
 class Standing:
     """What a student has: by the machine, by hand, and after what lateness costs.
 
-    `waiting` names the written questions that were answered, and that nobody has graded yet.
+    `waiting` names the written questions whose answer nobody has graded yet.
     """
 
     earned: float
@@ -47,7 +48,8 @@ def sheet(question: Written, results: Sequence[Result], known: Mapping[str, Any]
     for result in results:
         answer = next((w["answer"] for w in result["written"] if w["name"] == question.name), "")
         graded = known.get(result["student"], {}).get(question.name)
-        points = graded["points"] if graded else [""] * len(criteria)
+        is_read = read_of(result, question.name, known) is not None
+        points = graded["points"] if is_read else [""] * len(criteria)
         comment = graded["comment"] if graded else ""
         rows.append([result["student"], question.name, answer[:LONGEST], *points, comment])
     return table(["student", "question", "answer", *criteria, "comment"], rows)
@@ -61,7 +63,7 @@ def read_sheet(path: Path, assignment: Assignment, students: Sequence[str]) -> d
     questions = {question.name: question for question in assignment.written}
     names = {safe(student): student for student in students}
     found: dict[str, Any] = {}
-    for row in read_table(path, ["student", "question"]):
+    for row in read_table(path, ["student", "question", "answer"]):
         name, student = row["question"], row["student"]
         where = f"{path.name}, {student}"
         if name not in questions:
@@ -71,6 +73,7 @@ def read_sheet(path: Path, assignment: Assignment, students: Sequence[str]) -> d
         points = [_points(row, *item, where) for item in questions[name].rubric]
         if None not in points:
             graded = {"points": points, "comment": row.get("comment", "").strip()}
+            graded["answer"] = mark_of(row["answer"])
             found.setdefault(names[student], {})[name] = graded
     return found
 
@@ -107,19 +110,28 @@ def keep_graded(folder: Path, new: Mapping[str, Any]) -> None:
     write_whole(folder / "by_hand.json", text + "\n")
 
 
+def mark_of(answer: str) -> str:
+    """What tells one answer from another; what a spreadsheet does to a text does not count."""
+    text = " ".join(safe(answer)[:LONGEST].lstrip("'").split())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_of(result: Result, question: str, graded: Mapping[str, Any]) -> Graded | None:
+    """What a person gave for a student's answer; None if it was another answer, or not read."""
+    found = graded.get(result["student"], {}).get(question)
+    answer = next((item["answer"] for item in result["written"] if item["name"] == question), "")
+    return found if found and found["answer"] == mark_of(answer) else None
+
+
 def standing(result: Result, graded: Mapping[str, Any]) -> Standing:
     """The marks of a student; written questions without a grade count 0 so far."""
-    own = graded.get(result["student"], {})
-    points = [point for item in result["written"] for point in own.get(item["name"], _NO)["points"]]
-    by_hand = total(points)
+    read = {item["name"]: read_of(result, item["name"], graded) for item in result["written"]}
+    by_hand = total(point for one in read.values() if one for point in one["points"])
     waiting = tuple(
         item["name"]
         for item in result["written"]
-        if item["answer"].strip() and item["name"] not in own
+        if item["answer"].strip() and not read[item["name"]]
     )
     share = result["late"]["keeps"]
     whole = marks(total([result["earned"], by_hand]), share)
     return Standing(result["earned"], by_hand, whole, waiting)
-
-
-_NO: Graded = {"points": [], "comment": ""}

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from course_lib.classroom.grading import Asked, Ran, Runner
     from course_lib.classroom.inbox import Received
 
+EXAMPLE = "like 2026-05-01T12:00+02:00"
+
 Secret = Annotated[Path | None, typer.Option(help="File of the secret, made on first use.")]
 Name = Annotated[str, typer.Argument(help="The assignment.")]
 
 Student = Annotated[str | None, typer.Option(help="Grade only this one, again.")]
 Variants = Annotated[bool, typer.Option(help="Each student had a variant of his own.")]
-Deadline = Annotated[
-    str | None, typer.Option(help="As 2026-05-01T12:00+02:00; without a zone, UTC.")
+Deadline = Annotated[str | None, typer.Option(help="Day, hour and zone: 2026-05-01T12:00+02:00.")]
+Times = Annotated[
+    Path | None,
+    typer.Option(help="CSV: `student`, `time`; a time without a zone has the deadline's."),
 ]
-Times = Annotated[Path | None, typer.Option(help="CSV with columns `student` and `time`.")]
 Sheets = Annotated[list[Path] | None, typer.Option(help="A sheet of written answers, filled in.")]
 Students = Annotated[
     Path | None, typer.Option(help="CSV: `student`, and what platforms call each of them.")
@@ -37,6 +40,9 @@ Scheduler = Annotated[
         "needs this version of the course and bubblewrap, and runs `dask worker ADDRESS`. Whoever "
         "reaches these ports can run code there: a network of your own, or tls://."
     ),
+]
+Truth = Annotated[
+    Path | None, typer.Option(help="truth.json of a simulated class: say where marks differ.")
 ]
 Sandbox = Annotated[
     bool, typer.Option(help="--no-sandbox runs code with your rights: your own files only.")
@@ -55,7 +61,9 @@ def grade(
     submissions: Annotated[
         Path, typer.Option(help="nbgrader's tree, a bulk download (folder or zip), or a notebook.")
     ],
-    to: Annotated[Path, typer.Option(help="Folder of results, pages, exports.")] = Path("graded"),
+    to: Annotated[
+        Path | None, typer.Option(help="Folder of results and pages. Default: graded/NAME.")
+    ] = None,
     secret: Secret = None,
     student: Student = None,
     variants: Variants = False,
@@ -66,6 +74,7 @@ def grade(
     workers: Workers = None,
     sandbox: Sandbox = True,
     scheduler: Scheduler = None,
+    truth: Truth = None,
 ) -> None:
     """Grade what was handed in; write results, feedback, a class page and exports.
 
@@ -80,10 +89,11 @@ def grade(
     from course_lib.classroom.writing import write_everything
 
     try:
-        end = _time(deadline) if deadline else None
+        to = to or Path("graded", name)
+        end = _deadline(deadline) if deadline else None
         people = read_students(students) if students else {}
         received, strange = recognised(collect(submissions, name), people)
-        known = _times(received) | (_table_of_times(times) if times else {})
+        known = _times(received) | (_table_of_times(times, end) if times else {})
         rules = Rules(name, read_secret(secret), variants, end, known)
         chosen = [one for one in received if student in (None, one.student)]
         if not chosen:
@@ -91,6 +101,7 @@ def grade(
         run = on_cluster(scheduler, workers, sandbox) if scheduler else runner(workers, sandbox)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
         heard = write_everything(to, received, rules, by_hand or [], people)
+        heard += _compared(truth, to) if truth else []
     except (ValueError, OSError, RuntimeError, SecretError, WorkerError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
@@ -100,6 +111,16 @@ def grade(
     for sentence in heard:
         typer.echo(sentence, err=True)
     typer.echo(f"{done} graded, {reused} as before; see {to / 'class.html'}")
+
+
+def _compared(truth: Path, to: Path) -> list[str]:
+    """How the marks stand to those of a simulated class, in sentences."""
+    from course_lib.classroom.results import load_results
+    from course_lib.classroom.simulate import differences
+
+    results = load_results(to)
+    found = differences(truth, results)
+    return [*found, f"{len(found)} differences from {truth.name} in {len(results)} submissions"]
 
 
 def simulate(
@@ -170,19 +191,31 @@ def _times(received: Iterable[Received]) -> dict[str, datetime]:
     return {one.student: one.time for one in received if one.time is not None}
 
 
-def _table_of_times(path: Path) -> dict[str, datetime]:
+def _table_of_times(path: Path, deadline: datetime | None) -> dict[str, datetime]:
+    """The moments of a table; one without a zone is of the deadline's. Raises ValueError."""
     from course_lib.classroom.tables import read_table
 
-    return {row["student"]: _time(row["time"]) for row in read_table(path, ["student", "time"])}
+    zone = deadline.tzinfo if deadline else UTC
+    found = {}
+    for row in read_table(path, ["student", "time"]):
+        moment = _moment(row["time"])
+        found[row["student"]] = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return found
 
 
-def _time(text: str) -> datetime:
-    """A moment; without a zone it is UTC. Raises ValueError."""
+def _deadline(text: str) -> datetime:
+    """A moment with its hour and zone: nobody shall lose points to a guess. Raises ValueError."""
+    moment = _moment(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"the deadline needs its hour and zone, {EXAMPLE}, but is {text!r}")
+    return moment
+
+
+def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"a time like 2026-05-01T12:00+02:00 is expected, not {text!r}") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise ValueError(f"a time {EXAMPLE} is expected, not {text!r}") from None
 
 
 def _stop(sentence: str) -> NoReturn:

@@ -42,9 +42,8 @@ def release(
 
     try:
         if name is None:
-            for assignment in map(load, names()):
-                said = f"{assignment.points:g} points, {assignment.minutes} minutes"
-                typer.echo(f"{assignment.name:<16} {assignment.title}: {said}")
+            for each in names():
+                typer.echo(f"{each:<16} {_told(each)}")
             return
         students = list(read_students(variants)) if variants else [""]
         key = read_secret(secret) if variants else b""
@@ -54,6 +53,17 @@ def release(
             typer.echo(f"{archive}")
     except (ValueError, OSError, SecretError) as error:
         _stop(str(error), 2)
+
+
+def _told(name: str) -> str:
+    """An assignment in a line; of one that is not finished, what is missing."""
+    from course_lib.classroom.assignment import load
+
+    try:
+        found = load(name)
+    except (ValueError, OSError) as error:
+        return f"cannot be handed out: {error}"
+    return f"{found.title}: {found.points:g} points, {found.minutes} minutes"
 
 
 def check(notebook: Notebook, seconds: Seconds = 20.0) -> None:

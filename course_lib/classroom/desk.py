@@ -25,7 +25,7 @@ from course_lib.classroom import isolate, wire
 from course_lib.classroom.implementer import Distant
 from course_lib.classroom.warden import LATE
 from course_lib.exercises import cells
-from course_lib.exercises.probe import Output, probe
+from course_lib.exercises.probe import UNDEFINED, Output, probe
 
 MEGABYTE = 2**20
 NOTE = 300  # characters of what a cell raised
@@ -160,7 +160,7 @@ def _answer(
     name = asked["name"]
     for case in cases:
         if name not in namespace:
-            output: Output = {"error": f"there is no `{name}`: no cell that ran has defined it"}
+            output: Output = {"error": f"{UNDEFINED} `{name}`: no cell that ran has defined it"}
         else:
             if asked["ways"]:
                 given = {asked["argument"]: Distant(ways, case, asked["argument"])}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment
-from course_lib.classroom.by_hand import Standing, standing
+from course_lib.classroom.by_hand import Standing, read_of, standing
 from course_lib.classroom.discreet import told_note
 from course_lib.classroom.results import Result, slug
 from course_lib.classroom.roster import People
@@ -118,7 +118,7 @@ def gradescope(
         for item in result["exercises"]
     ]
     for question in assignment.written:
-        own = graded.get(result["student"], {}).get(question.name)
+        own = read_of(result, question.name, graded)
         if own:
             score = sum(own["points"])
             tests.append(
@@ -155,11 +155,13 @@ def nbgrader(results: Sequence[Result], assignment: Assignment, graded: Mapping[
     written = {f"written-{question.name}": question.points for question in assignment.written}
     students = {}
     for result in results:
-        own = graded.get(result["student"], {})
+        own = {
+            question.name: read_of(result, question.name, graded) for question in assignment.written
+        }
         stands = standing(result, graded)
         students[result["student"]] = {
             "auto": {f"check-{item['name']}": item["marks"] for item in result["exercises"]},
-            "manual": {f"written-{name}": sum(one["points"]) for name, one in own.items()},
+            "manual": {f"written-{name}": sum(one["points"]) for name, one in own.items() if one},
             "penalty": round(stands.earned + stands.by_hand - stands.total, 2),
         }
     told = {

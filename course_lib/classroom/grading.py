@@ -24,7 +24,7 @@ from course_lib.classroom.inbox import Received
 from course_lib.classroom.job import Job
 from course_lib.classroom.marking import Timing, judge_submission, key_of
 from course_lib.classroom.probes import Probe, probe_of
-from course_lib.classroom.results import Result, reusable, save
+from course_lib.classroom.results import Result, foreign_result, reusable, save
 from course_lib.classroom.secret import hidden_seed, order_of, variant_of
 from course_lib.classroom.submission import Submission, nothing
 from course_lib.exercises.probe import Output
@@ -80,6 +80,10 @@ class Rules:
         variant = variant_of(self.secret, self.assignment, student) if self.variants else 0
         return load(self.assignment, variant)
 
+    def version(self, student: str) -> str:
+        """The version of the assignment that a student has."""
+        return self.for_student(student).version
+
     def timing(self, student: str) -> Timing:
         """How late a student was, to a hundredth of an hour."""
         time = (self.times or {}).get(student)
@@ -115,10 +119,16 @@ def grade(
 ) -> tuple[int, int]:
     """Grade what was received, results into the folder `to` → (graded, taken over from before).
 
-    `again` grades those too whose result is there. Raises RuntimeError if no hidden seed is fit to
-    judge by: then no submission is touched.
+    `again` grades those too whose result is there. Before anything is written: RuntimeError if no
+    hidden seed is fit to judge by, ValueError if results of another assignment lie in the folder.
     """
     seed = rules.seed
+    if other := foreign_result(to, rules.assignment, rules.version):
+        raise ValueError(
+            f"the result of {other['student']} in {to.name} is of {other['assignment']} "
+            f"{other['version']}, not of {rules.assignment} {rules.version(other['student'])}: "
+            "use another folder"
+        )
     works: dict[int, Work] = {}
     sent = reused = done = 0
 

@@ -23,8 +23,8 @@ from course_lib.classroom.discreet import repeatable, told_details
 from course_lib.classroom.results import SCHEMA, Result, marks, total
 from course_lib.classroom.submission import Submission
 from course_lib.exercises.diagnose import STILL_FAULTY, assess
-from course_lib.exercises.engine import Report, State
-from course_lib.exercises.probe import Output, quiet
+from course_lib.exercises.engine import Exercise, Report, State
+from course_lib.exercises.probe import UNDEFINED, Output, quiet
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _judged(task: Task, outputs: Sequence[Output], answers: Answers, seed: int) 
     """What one exercise earned, and what may be said of it."""
     exercise = task.exercise
     source = answers.sources.get(exercise.name, "")
-    fault = ""
+    fault, why = "", _not_run(exercise, outputs)
     try:
         told = repeatable(outputs, exercise, source)
         cases = len(exercise.cases_for(seed))
@@ -134,8 +134,10 @@ def _judged(task: Task, outputs: Sequence[Output], answers: Answers, seed: int) 
         fault = f"{type(error).__name__}: {error}"[:300]
         report = Report(exercise.name, exercise.title, State.ERROR, 0.0, "this could not be judged")
         cases = 0
+    if why:
+        report = Report(exercise.name, exercise.title, State.ERROR, 0.0, "", why)
     share = 0.0 if report.sentence == STILL_FAULTY else report.score
-    if source == "" and not outputs:
+    if source == "" and (why or not outputs):
         report = Report(exercise.name, exercise.title, State.NOT_ATTEMPTED, 0.0, "")
     return {
         "name": exercise.name,
@@ -147,7 +149,7 @@ def _judged(task: Task, outputs: Sequence[Output], answers: Answers, seed: int) 
         "state": str(report.state),
         "share": round(share, 6),
         "cases": cases,
-        "ran": sum("value" in output or "error" in output for output in outputs[:cases]),
+        "ran": 0 if why else sum("value" in one or "error" in one for one in outputs[:cases]),
         "summary": report.summary,
         "sentence": report.sentence,
         "misconception": report.misconception,
@@ -155,3 +157,12 @@ def _judged(task: Task, outputs: Sequence[Output], answers: Answers, seed: int) 
         "said": [output["error"][:200] for output in outputs if "error" in output][:1],
         "judge_fault": fault,
     }
+
+
+def _not_run(exercise: Exercise, outputs: Sequence[Output]) -> str:
+    """Why an answer was never tried, in a sentence; "" if it was."""
+    if outputs and all(output.get("error", "").startswith(UNDEFINED) for output in outputs):
+        return f"No cell that ran defines `{exercise.name}`."
+    if exercise.kind == "test" and outputs and not any(outputs):
+        return "Your test came to no end: it was not tried to the last implementation."
+    return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import ASSIGNMENTS, Assignment, Task
-from course_lib.classroom.by_hand import Standing, standing
+from course_lib.classroom.by_hand import Standing, read_of, standing
 from course_lib.classroom.discreet import told_note
 from course_lib.classroom.pages import page
 from course_lib.classroom.results import Result, slug
@@ -86,7 +86,6 @@ Code runs in the order of the notebook; what it prints, plots or warns of costs 
 
 def feedback(result: Result, assignment: Assignment, graded: Mapping[str, Any]) -> str:
     """The page of one student; `graded` is what was marked by hand."""
-    own = graded.get(result["student"], {})
     stands = standing(result, graded)
     states = {item["name"]: item["state"] for item in result["exercises"]}
     return page(
@@ -101,7 +100,7 @@ def feedback(result: Result, assignment: Assignment, graded: Mapping[str, Any]) 
             for task in assignment.tasks
         },
         written=[
-            {"question": question, "graded": own.get(question.name)}
+            {"question": question, "graded": read_of(result, question.name, graded)}
             for question in assignment.written
         ],
     )

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,28 @@ def save(folder: Path, result: Result) -> Path:
 
 def reusable(folder: Path, student: str, key: str) -> Result | None:
     """The student's result, if it is there, whole, and made from the input that `key` names."""
+    result = _whole(result_path(folder, student))
+    return result if result and (result["key"], result["student"]) == (key, student) else None
+
+
+def foreign_result(folder: Path, assignment: str, version: Callable[[str], str]) -> Result | None:
+    """A result in the folder that is not of this assignment, in the version of its student.
+
+    One that is not whole is passed over: it will be made anew.
+    """
+    results = map(_whole, sorted((folder / "results").glob("*.json")))
+    for result in filter(None, results):
+        if (result["assignment"], result["version"]) != (assignment, version(result["student"])):
+            return result
+    return None
+
+
+def _whole(path: Path) -> Result | None:
     try:
-        result = json.loads(result_path(folder, student).read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        return None
-    return result if result.get("key") == key and result.get("student") == student else None
+    return result if isinstance(result, dict) and result.get("schema") == SCHEMA else None
 
 
 def load_results(folder: Path) -> list[Result]:

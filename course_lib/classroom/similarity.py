@@ -3,24 +3,26 @@
 The tree of an answer is read as a sequence of node types; names, numbers, texts, comments and type
 hints are left out. Of each K steps in a row a hash is taken, and of each window of hashes the
 smallest is kept (winnowing; Schleimer, Wilkerson and Aiken, SIGMOD 2003). What the stub, our own
-solution, or a fifth of the class has too says nothing, and is not counted.
+solution, or a fifth of the class has too says nothing, and is not counted. Of a written answer five
+words in a row are such a step.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from course_lib.classroom.answers import tree_of
 from course_lib.classroom.assignment import Assignment
-from course_lib.exercises.engine import Exercise
 
 K = 8  # steps that make one fingerprint
 WINDOW = 4
+RUN = 5  # words that make one of a written answer
 LEAST = 6  # fingerprints of its own that an answer must have to be compared
 ALIKE = 0.6  # share of the smaller answer's fingerprints that the other has too
 COMMON = 0.2  # share of the class, from which a fingerprint is everybody's
@@ -76,20 +78,34 @@ def _hash(steps: Sequence[str]) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
+def phrases(text: str) -> frozenset[int]:
+    """The same for a written answer: each RUN of its words, marks and capitals left out."""
+    said = re.findall(r"\w+", text.casefold())
+    return frozenset(_hash(said[i : i + RUN]) for i in range(len(said) - RUN + 1))
+
+
 def groups(sources: Mapping[str, Mapping[str, str]], assignment: Assignment) -> list[Group]:
-    """{student: {exercise: source}} → groups, those most alike first."""
+    """{student: {exercise or question: answer}} → groups, those most alike first."""
     found = []
     for task in assignment.tasks:
         if task.exercise.is_function:
-            name = task.exercise.name
-            answers = {student: own[name] for student, own in sources.items() if name in own}
-            found += _groups_of(task.exercise, answers)
+            exercise = task.exercise
+            ours = fingerprints(exercise.stub_cell()) | fingerprints(exercise.solution_cell())
+            found += _groups_of(exercise.name, _prints(fingerprints, exercise.name, sources), ours)
+    for question in assignment.written:
+        found += _groups_of(question.name, _prints(phrases, question.name, sources), frozenset())
     return sorted(found, key=lambda group: (-group.share, group.exercise, group.students))
 
 
-def _groups_of(exercise: Exercise, answers: Mapping[str, str]) -> list[Group]:
-    prints = {student: fingerprints(source) for student, source in answers.items()}
-    ours = fingerprints(exercise.stub_cell()) | fingerprints(exercise.solution_cell())
+def _prints(
+    taken: Callable[[str], frozenset[int]], name: str, sources: Mapping[str, Mapping[str, str]]
+) -> dict[str, frozenset[int]]:
+    return {student: taken(own[name]) for student, own in sources.items() if name in own}
+
+
+def _groups_of(
+    name: str, prints: Mapping[str, frozenset[int]], ours: frozenset[int]
+) -> list[Group]:
     counts = Counter(mark for own in prints.values() for mark in own)
     limit = max(MOST_COMMON, COMMON * len(prints))
     everybody = ours | {mark for mark, count in counts.items() if count > limit}
@@ -99,7 +115,7 @@ def _groups_of(exercise: Exercise, answers: Mapping[str, str]) -> list[Group]:
     found = []
     for members in _connected(pairs):
         shares = [share for pair, share in pairs.items() if set(pair) <= members]
-        found.append(Group(exercise.name, tuple(sorted(members)), round(min(shares), 3)))
+        found.append(Group(name, tuple(sorted(members)), round(min(shares), 3)))
     return found
 
 

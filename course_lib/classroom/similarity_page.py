@@ -16,7 +16,8 @@ SIMILAR = """{% extends "frame" %}
 {% block body %}
 <h1>{{ assignment.title }}: answers built alike</h1>
 <p>Names, numbers, comments and layout are left out of the comparison, and so is what the stub, our
-solution or many students have too. <strong>Alike does not mean copied:</strong> read before you
+solution or many students have too; of written answers five words in a row are compared.
+<strong>Alike does not mean copied:</strong> read before you
 ask.</p>
 {% if not groups %}<p>No two answers are alike.</p>{% endif %}
 {% for group in groups %}
@@ -33,7 +34,7 @@ ask.</p>
 def similarity_page(
     groups: Sequence[Group], sources: Mapping[str, Mapping[str, str]], assignment: Assignment
 ) -> str:
-    """The page; `sources` holds the answers, {student: {exercise: source}}."""
+    """The page; `sources` holds the answers, {student: {exercise or question: answer}}."""
     return page(SIMILAR, assignment=assignment, groups=groups, sources=sources, shown=SHOWN)
 
 

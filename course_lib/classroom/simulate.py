@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from course_lib.classroom.assignment import Assignment, Task
 from course_lib.classroom.cell_sources import answer_cell, weaker_tests
 from course_lib.classroom.notebook import build_notebook, tagged
 from course_lib.classroom.oracle import defined_by, let_pass, true_marks, true_share
+from course_lib.classroom.results import Result
 from course_lib.classroom.whole import write_whole
 from course_lib.exercises import trial
 from course_lib.exercises.engine import Exercise
@@ -80,6 +81,27 @@ def write_class(
     path = to / "truth.json"
     write_whole(path, json.dumps(truth, ensure_ascii=False, indent=1) + "\n")
     return path
+
+
+def differences(truth: Path, results: Sequence[Result]) -> list[str]:
+    """Where marks or names of mistakes are not those of truth.json, a line each.
+
+    Raises ValueError for a file that is not this class's, and OSError.
+    """
+    true, found = json.loads(truth.read_text(encoding="utf-8")), []
+    if strange := [one["student"] for one in results if one["student"] not in true]:
+        raise ValueError(f"{truth.name} knows nothing of {strange[0]}: it is another class's")
+    for result in results:
+        for item in result["exercises"]:
+            expected = true[result["student"]]["exercises"][item["name"]]
+            mistake = expected["misconception"]
+            if item["marks"] != expected["marks"] or mistake not in ("", item["misconception"]):
+                found.append(
+                    f"{result['student']}, {item['name']} ({expected['answer']}): "
+                    f"{item['marks']:g} of {expected['marks']:g} points, "
+                    f"{item['misconception'] or 'no mistake'} for {mistake or 'none'}"
+                )
+    return found
 
 
 def _truth(chosen: dict[str, Answer], assignment: Assignment, broken: bool) -> dict[str, Any]:

@@ -28,17 +28,10 @@ def write_everything(
 ) -> list[str]:
     """Read the sheets that were filled in, write everything anew → what the lecturer should hear.
 
-    Raises ValueError for a sheet that cannot be, and where older results lie there.
+    Raises ValueError for a sheet that cannot be.
     """
     results = load_results(folder)
     assignment = rules.for_student("")
-    for result in results:
-        made_for = (result["assignment"], result["version"])
-        if made_for != (assignment.name, assignment.version):
-            raise ValueError(
-                f"the result of {result['student']} in {folder.name} is of {' '.join(made_for)}, "
-                f"not of {assignment.name} {assignment.version}: use another folder"
-            )
     students = [result["student"] for result in results]
     for path in sheets:
         keep_graded(folder, read_sheet(path, assignment, students))
@@ -48,7 +41,11 @@ def write_everything(
     for question in assignment.written:
         path = folder / "by_hand" / f"{question.name}.csv"
         write_whole(path, sheet(question, results, graded))
-    sources = {result["student"]: result["sources"] for result in results}
+    sources = {
+        result["student"]: {item["name"]: item["answer"] for item in result["written"]}
+        | result["sources"]
+        for result in results
+    }
     alike = groups(sources, assignment)
     write_whole(folder / "similarity.html", similarity_page(alike, sources, assignment))
     write_whole(folder / "similarity.csv", similarity_table(alike))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Case = dict[str, Any]  # keyword arguments of one call
 DEPTH = 12  # of nested lists; deeper data is taken for a cycle
+UNDEFINED = "there is no"  # begins the error of an answer that no cell has defined
 
 
 class Output(TypedDict, total=False):

@@ -13,6 +13,7 @@ import pytest
 
 from course_lib.classroom import import_into_nbgrader
 from course_lib.classroom.autograder import autograder
+from course_lib.classroom.by_hand import mark_of
 from course_lib.classroom.exports import write_exports
 from course_lib.classroom.roster import read_students
 from course_lib.classroom.secret import read_secret
@@ -54,7 +55,8 @@ RESULTS = [
     result("bob", 1, 0.5, 0, 0, keeps=0.8),
     result("cleo", 1, 0, 0, 0, written=[{"name": "why_patches", "answer": "They turn."}]),
 ]
-GRADED = {"Anna Abel_12": {"why_patches": {"points": [4.0, 0.5], "comment": "-good"}}}
+READ = {"points": [4.0, 0.5], "comment": "-good", "answer": mark_of("")}
+GRADED = {"Anna Abel_12": {"why_patches": READ}}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 """The lecturers' page is true: its commands exist with their options, its files and links too."""
 
+import importlib
 import re
 import shlex
+import textwrap
 
 import pytest
 import typer
@@ -10,6 +12,7 @@ from course_lib import cli
 from course_lib.classroom.assignment import load, names
 from course_lib.classroom.exports import write_exports
 from course_lib.doctor import ROOT
+from course_lib.exercises.audit import audit
 from tests.classroom.classes import toy
 
 PAGE = ROOT / "assignments" / "README.md"
@@ -68,3 +71,11 @@ def test_every_assignment_is_what_the_page_says():
         one = load(name)
         said = f"{one.title}: {one.points:g} points, {one.minutes} minutes"
         assert re.search(rf"^{name} +{re.escape(said)}$", TEXT, re.M), said
+
+
+def test_the_exercise_of_the_page_keeps_every_promise(tmp_path, monkeypatch):
+    (code,) = re.findall(r"^  ```python\n(.*?)^  ```", TEXT, re.M | re.S)
+    (tmp_path / "of_the_page.py").write_text(textwrap.dedent(code))
+    monkeypatch.syspath_prepend(tmp_path)
+    (exercise,) = importlib.import_module("of_the_page").EXERCISES
+    assert audit(exercise) == []

@@ -11,9 +11,17 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from course_lib.classroom import commands_grade, grading, writing
+from course_lib.classroom import commands_grade, grading, marking, writing
+from course_lib.classroom.answers import Answers
 from course_lib.classroom.attention import sentences
-from course_lib.classroom.by_hand import keep_graded, load_graded, read_sheet, sheet, standing
+from course_lib.classroom.by_hand import (
+    keep_graded,
+    load_graded,
+    mark_of,
+    read_sheet,
+    sheet,
+    standing,
+)
 from course_lib.classroom.class_page import class_page
 from course_lib.classroom.grading import Rules, grade
 from course_lib.classroom.inbox import collect
@@ -29,7 +37,15 @@ from tests.classroom.classes import WRITTEN, answered, run_here, toy, untouched
 RULES = Rules("toy", b"s" * 32)
 NAMES = [name for name, _ in WRITTEN.rubric]
 EVIL = "<script>alert(1)</script>"
-FULL = {"anna": {"why_patches": {"points": [4.0, 1.5], "comment": "Good <b>"}}}
+FULL = {
+    "anna": {
+        "why_patches": {
+            "points": [4.0, 1.5],
+            "comment": "Good <b>",
+            "answer": mark_of(f"=1+1 {EVIL}"),
+        }
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +76,12 @@ def results(graded):
 
 def of(results, student):
     return next(result for result in results if result["student"] == student)
+
+
+def read(result, given, comment=""):
+    """What a person gave for the answer as it stands in the result."""
+    mark = mark_of(result["written"][0]["answer"])
+    return {"points": given, "comment": comment, "answer": mark}
 
 
 class Structure(HTMLParser):
@@ -172,8 +194,15 @@ def test_the_lecturer_hears_what_the_marks_do_not_say(results, graded):
     assert gone.startswith("graded before, and not among the submissions now: carl;")
     assert unread.startswith("written answers of bob, carl are not read yet")
     everyone = collect(graded.parent, "toy")
-    both = FULL["anna"]
-    assert sentences(everyone, RULES, results, dict.fromkeys(("anna", "bob", "carl"), both)) == []
+    all_read = {one["student"]: {"why_patches": read(one, [4, 2])} for one in results}
+    assert sentences(everyone, RULES, results, all_read) == []
+    foreign = "the notebook is the variant of another student"
+    strangers = [one | {"problems": [foreign]} for one in results[:3]]
+    (said,) = sentences(everyone, RULES, [*strangers, *results[3:]], all_read)
+    assert said.startswith("3 of 5 notebooks are another student's variant: do --variants")
+    older = ["the notebook is of version a of the assignment, and graded by version b"]
+    (said,) = sentences(everyone, RULES, [one | {"problems": older} for one in results], all_read)
+    assert said.startswith("5 of 5 notebooks are of another version: is it this assignment")
     crowd = [replace(everyone[0], student=f"s{n:02}") for n in range(13)]
     (said,) = sentences(crowd, replace(late, times={}), [], {})
     assert "s00, s01," in said
@@ -204,9 +233,9 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(results, tmp_path):
         writer.writerows(rows)
     students = [result["student"] for result in results]
     found = read_sheet(path, toy(), students)
-    assert found == {"anna": {"why_patches": {"points": [4.0, 1.5], "comment": "Good"}}}
+    assert found == {"anna": {"why_patches": read(of(results, "anna"), [4.0, 1.5], "Good")}}
     keep_graded(tmp_path, found)
-    keep_graded(tmp_path, {"bob": {"why_patches": {"points": [0.0, 0.0], "comment": ""}}})
+    keep_graded(tmp_path, {"bob": {"why_patches": read(of(results, "bob"), [0.0, 0.0])}})
     known = load_graded(tmp_path)
     assert sorted(known) == ["anna", "bob"]
     assert "1.5" in sheet(WRITTEN, results, known)
@@ -253,10 +282,47 @@ def test_everything_is_written_and_hand_work_stays(graded, monkeypatch, tmp_path
     assert (graded / "similarity.csv").read_text().startswith("group,exercise,share,student")
 
 
-def test_results_of_another_assignment_are_not_mixed_in(graded, monkeypatch):
+def test_results_of_another_assignment_stay_as_they_are(graded, monkeypatch):
+    """Refused before the first of them is overwritten."""
     monkeypatch.setattr(grading, "load", lambda name, variant=0: replace(toy(), version="two"))
+    before = {p: p.read_bytes() for p in sorted(graded.rglob("*")) if p.is_file()}
     with pytest.raises(ValueError, match="is of toy version-1, not of toy two"):
-        write_everything(graded, [], RULES, [])
+        grade(collect(graded.parent, "toy"), RULES, run_here, graded)
+    assert {p: p.read_bytes() for p in sorted(graded.rglob("*")) if p.is_file()} == before
+
+
+def test_points_for_an_answer_that_has_changed_do_not_count(results):
+    anna = of(results, "anna")
+    graded = {"anna": {"why_patches": read(anna, [4.0, 1.5], "Good")}}
+    assert standing(anna, graded).by_hand == 5.5
+    laid_out = anna["written"][0]["answer"].replace(" ", "\r\n  ").removeprefix("'")
+    again = anna | {"written": [anna["written"][0] | {"answer": laid_out}]}
+    assert standing(again, graded).by_hand == 5.5  # a spreadsheet did that
+    changed = anna | {"written": [anna["written"][0] | {"answer": "I have no idea."}]}
+    stands = standing(changed, graded)
+    assert (stands.by_hand, stands.waiting) == (0, ("why_patches",))
+    assert "5.5 of 6" not in Structure(feedback(changed, toy(), graded)).text
+    (row,) = csv.DictReader(sheet(WRITTEN, [changed], graded).splitlines())
+    assert (row["names the turn (2)"], row["comment"]) == ("", "Good")
+
+
+def test_feedback_says_that_an_answer_was_never_tried(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "load", lambda name, variant=0: toy())
+    path = tmp_path / "submitted/zoe/toy/toy.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(answered({"cut_patch": "def cut(:", "patch_distance": "def other(): pass"}))
+    grade(collect(tmp_path, "toy"), RULES, run_here, tmp_path / "out")
+    (zoe,) = load_results(tmp_path / "out")
+    for item in zoe["exercises"]:
+        if item["name"] in ("cut_patch", "patch_distance"):
+            told = (item["state"], item["summary"], item["ran"], item["details"], item["marks"])
+            assert told == ("error", "", 0, [], 0)
+            assert item["sentence"] == f"No cell that ran defines `{item['name']}`."
+    test = toy().tasks[3]
+    outputs = [{}] * len(test.exercise.cases_for(5))
+    lost = marking._judged(test, outputs, Answers((), {test.exercise.name: "x"}, {}, ()), 5)
+    assert lost["sentence"].startswith("Your test came to no end")
+    assert (lost["summary"], lost["ran"], lost["marks"]) == ("", 0, 0)
 
 
 def test_pictures_take_the_colour_of_the_page_and_are_the_same_again():
@@ -293,7 +359,8 @@ def test_the_command_grades_refuses_and_goes_on(tmp_path, monkeypatch):
     (tmp_path / "times.csv").write_text("student,time\nanna,2026-05-02T13:00\n")
     place = ["--submissions", str(tmp_path / "submitted"), "--to", str(tmp_path / "out")]
     common = ["grade", "toy", *place, "--secret", str(tmp_path / "secret.toml")]
-    timed = [*common, "--deadline", "2026-05-01T12:00", "--times", str(tmp_path / "times.csv")]
+    table = ["--times", str(tmp_path / "times.csv")]
+    timed = [*common, "--deadline", "2026-05-01T12:00+05:00", *table]  # its zone is the table's
     done = run_command(*timed)
     assert done.exit_code == 0, done.output
     assert "2 graded, 0 as before" in done.output
@@ -308,6 +375,8 @@ def test_the_command_grades_refuses_and_goes_on(tmp_path, monkeypatch):
     for wrong, said in (
         (["--student", "zoe"], "'zoe' handed in nothing"),
         (["--deadline", "tomorrow"], "a time like"),
+        (["--deadline", "2026-05-01"], "the deadline needs its hour and zone"),
+        (["--truth", str(tmp_path / "times.csv")], "Expecting value"),
         (["--times", str(tmp_path / "secret.toml")], "needs a column"),
     ):
         refused = run_command(*common, *wrong)

@@ -83,3 +83,19 @@ def test_the_page_and_the_table_hold_the_group():
         "1,patch_distance,1,'=bob",
         "1,patch_distance,1,anna",
     ]
+
+
+ESSAY = "The patch is turned with the camera, so its histogram has another first bin than before."
+
+
+def test_written_answers_are_compared_by_their_words():
+    """Capitals, marks and a sentence in front hide nothing; a short answer is like nothing."""
+    other = (
+        "Two neighbours lie at the same distance, and the ratio of both says which one to trust."
+    )
+    essays = {"anna": ESSAY, "bob": "I think so. " + ESSAY.upper().replace(",", ";")}
+    essays |= {"carl": other, "dora": "It turns.", "eve": "It turns."}
+    question = toy().written[0].name
+    (group,) = groups({name: {question: text} for name, text in essays.items()}, toy())
+    assert (group.exercise, group.students) == (question, ("anna", "bob"))
+    assert group.share > 0.9

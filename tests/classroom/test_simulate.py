@@ -12,7 +12,7 @@ from course_lib.classroom.grading import Rules, grade
 from course_lib.classroom.inbox import collect
 from course_lib.classroom.oracle import agrees, defined_by, let_pass, true_marks, true_share
 from course_lib.classroom.results import load_results
-from course_lib.classroom.simulate import write_class
+from course_lib.classroom.simulate import differences, write_class
 from course_lib.exercises import start
 from course_lib.exercises.probe import quiet
 from tests.classroom.classes import answered, run_here, toy, untouched
@@ -32,17 +32,19 @@ def test_graded_marks_are_the_true_ones_and_each_mistake_is_named(tmp_path, monk
     grade(collect(tmp_path, "toy"), RULES, run_here, tmp_path / "out")
     results = load_results(tmp_path / "out")
     assert [result["student"] for result in results] == sorted(truth)
+    assert differences(path, results) == []
     named = set()
     for result in results:
         true = truth[result["student"]]
         for item in result["exercises"]:
-            expected = true["exercises"][item["name"]]
-            where = f"{result['student']} {item['name']}: {expected['answer']}"
-            assert item["marks"] == expected["marks"], where
-            if expected["misconception"]:
-                assert item["misconception"] == expected["misconception"], where
-                named.add((item["name"], item["misconception"]))
+            if mistake := true["exercises"][item["name"]]["misconception"]:
+                assert item["misconception"] == mistake
+                named.add((item["name"], mistake))
         assert result["earned"] == true["marks"]
+    false = {**results[0], "exercises": [dict(item) for item in results[0]["exercises"]]}
+    false["exercises"][0]["marks"] += 1
+    (said,) = differences(path, [false])
+    assert said.startswith(f"{false['student']}, {false['exercises'][0]['name']} (")
     asked = {(e.name, m.name) for e in start.EXERCISES[:3] for m in e.misconceptions}
     assert {one for one in named if one[0] != "test_normalise"} == asked
     assert len(named - asked) >= 2  # mistakes that weakened tests let pass
