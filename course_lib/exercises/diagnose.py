@@ -22,6 +22,10 @@ STILL_FAULTY = (
 ONLY_RETURNS = "Your test returns a verdict and asserts nothing: write `assert` in front of it."
 ALSO_RETURNS = "Your test returns a verdict, which nobody reads: write `assert` in front of it."
 ASSERTS_NOTHING = "Your test asserts nothing yet."
+EACH_ENTRY = (
+    "`==` of two arrays gives an array, one answer an entry, and `assert` wants one for all: ask "
+    "`np.array_equal` or `np.allclose`."
+)
 
 
 def assess(exercise: Exercise, outputs: Sequence[Output], seed: int = 0) -> Report:
@@ -215,7 +219,9 @@ def _on_the_right_ones(exercise: Exercise, pairs: Sequence[Pair]) -> Report | No
             return report(State.NOT_ATTEMPTED, 0.0, STILL_RAISES)
         if "value" not in output and (not item.misconception or "error" not in output):
             problem = output.get("error", MISSING)
-            return report(State.ERROR, 0.0, "fails on the right implementation", details=(problem,))
+            said = EACH_ENTRY if "truth value of an array" in problem else ""
+            where = "fails on the right implementation"
+            return report(State.ERROR, 0.0, where, said, details=(problem,))
         if not item.misconception:
             said = _rejection(output, "the right implementation")
             return report(State.WRONG, 0.0, "it must first pass on the right one", said)

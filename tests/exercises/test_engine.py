@@ -389,6 +389,13 @@ def test_students_test_is_scored_by_what_it_rejects():
     assert "`raise AssertionError`, fails on the right implementation" in rejects.sentence
     assert rejects.summary == "it must first pass on the right one"
 
+    def compares_arrays(centre):
+        assert centre(PATCH) == PATCH - PATCH.mean()
+
+    crashes = check(exercise, compares_arrays)
+    assert (crashes.state, crashes.score) == (State.ERROR, 0)
+    assert "ask `np.array_equal` or `np.allclose`" in crashes.sentence
+
     def only_the_mean(centre):
         assert abs(centre(PATCH).mean()) < 1e-9
 
