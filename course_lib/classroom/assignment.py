@@ -2,7 +2,8 @@
 
 assignments/NAME/ holds one, and nothing of it but the released bundle reaches a student:
 
-    assignment.toml  title, minutes, points of each exercise, late policy, written questions
+    assignment.toml  title, minutes, points of each exercise, late policy, written questions; limits
+                     of the sandbox, where they are not the usual ones
     notebook.py      the student's notebook as jupytext percent text; exercises stand as empty
                      cells with the tag `exercise:NAME`, written questions as `written:NAME`
     exercises.py     exercises that the package does not answer: `EXERCISES`, and if constants
@@ -22,13 +23,14 @@ import math
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import course_lib
+from course_lib.classroom.sandbox import Limits
 from course_lib.exercises.engine import PUBLIC_SEED, Exercise
 from course_lib.exercises.judge import show
 from course_lib.exercises.probe import NotPlainError, plain
@@ -90,6 +92,7 @@ class LatePolicy:
 @dataclass(frozen=True)
 class Assignment:
     """What is handed out and how it counts. `version` changes when what a student gets changes.
+    `limits`: what a submission may use while it is graded.
 
     `variant` is 0, or the number from which a student's own constants and public data follow.
     """
@@ -102,6 +105,7 @@ class Assignment:
     late: LatePolicy
     version: str
     variant: int = 0
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def points(self) -> float:
@@ -146,13 +150,14 @@ def load(name: str, variant: int = 0) -> Assignment:
         written = tuple(_written(question) for question in told.get("written", []))
         tasks = _tasks(name, told["points"], new)
         title, minutes = told["title"], int(told["minutes"])
+        limits = Limits(**told.get("limits", {}))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path.name} of {name!r} is not complete: {error}") from None
     used = [task.exercise.name for task in tasks] + [question.name for question in written]
     if len(set(used)) < len(used):
         raise ValueError(f"two questions of {name!r} share a name: {', '.join(used)}")
     version = load(name).version if variant else ""
-    found = Assignment(name, title, minutes, tasks, written, late, version, variant)
+    found = Assignment(name, title, minutes, tasks, written, late, version, variant, limits)
     return found if variant else Assignment(**vars(found) | {"version": _fingerprint(found)})
 
 

@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from course_lib.classroom.grading import Asked, Ran, Runner
     from course_lib.classroom.inbox import Received
+    from course_lib.classroom.sandbox import Limits
 
 EXAMPLE = "like 2026-05-01T12:00+02:00"
 
@@ -98,7 +99,11 @@ def grade(
         chosen = [one for one in received if student in (None, one.student)]
         if not chosen:
             raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
-        run = on_cluster(scheduler, workers, sandbox) if scheduler else runner(workers, sandbox)
+        limits = rules.for_student("").limits
+        if scheduler:
+            run = on_cluster(scheduler, workers, sandbox, limits)
+        else:
+            run = runner(workers, sandbox, limits)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
         heard = write_everything(to, received, rules, by_hand or [], people)
         heard += _compared(truth, to) if truth else []
@@ -161,12 +166,11 @@ def autograder(
     typer.echo(f"{to}")
 
 
-def runner(workers: int | None, sandboxed: bool) -> Runner:
+def runner(workers: int | None, sandboxed: bool, limits: Limits) -> Runner:
     """Runs submissions in a pool of workers. Raises WorkerError without a sandbox."""
     from course_lib.classroom.pool import Pool
-    from course_lib.classroom.sandbox import Limits
 
-    pool = Pool(workers, Limits(), sandboxed=sandboxed)
+    pool = Pool(workers, limits, sandboxed=sandboxed)
 
     def run(asked: Iterable[Asked]) -> Iterator[tuple[int, Ran]]:
         with pool:
@@ -175,14 +179,13 @@ def runner(workers: int | None, sandboxed: bool) -> Runner:
     return run
 
 
-def on_cluster(address: str, workers: int | None, sandboxed: bool) -> Runner:
+def on_cluster(address: str, workers: int | None, sandboxed: bool, limits: Limits) -> Runner:
     """Runs submissions on the hosts of a dask scheduler. Raises WorkerError without dask."""
     from course_lib.classroom.cluster import Cluster
-    from course_lib.classroom.sandbox import Limits
 
     if workers or not sandboxed:
         raise ValueError("--workers and --no-sandbox are for one machine, not for --scheduler")
-    cluster = Cluster(address, Limits())
+    cluster = Cluster(address, limits)
     return lambda asked: cluster.run(one.job() for one in asked)
 
 

@@ -11,6 +11,7 @@ import course_lib
 from course_lib.classroom import assignment as room
 from course_lib.classroom import roster, wire
 from course_lib.classroom.assignment import LatePolicy, Written, load, names, new_exercises
+from course_lib.classroom.sandbox import Limits
 from course_lib.classroom.secret import (
     LARGEST,
     SecretError,
@@ -104,6 +105,12 @@ def test_new_exercises_are_not_answered_in_the_package():
             assert answer not in there, f"{name}: {exercise.name}"
 
 
+def test_an_assignment_may_ask_for_more_time(own):
+    assert load("classical").limits == Limits()
+    limits = own("assignment.toml", "[late]", "[limits]\ncell_seconds = 90\n[late]").limits
+    assert limits == Limits(cell_seconds=90)
+
+
 def test_late_policy_by_hand():
     late = LatePolicy(grace_minutes=30, lost_per_day=0.2, most_lost=0.5)
     assert late.keeps(-3) == 1
@@ -170,6 +177,8 @@ def test_the_version_changes_with_what_a_student_gets(own, file, old, new, is_se
         ("rotation_vote = 17\n", "", "gives no points to rotation_vote"),
         ("rotation_vote = 17", "rotation = 17", "gives points to 'rotation', which does not exist"),
         ("lost_per_day = 0.2\n", "", "is not complete"),
+        ("[late]", "[limits]\nhours = 1\n[late]", "is not complete.*hours"),
+        ("[late]", "[limits]\ncell_seconds = 0\n[late]", "cell_seconds must be a whole number"),
         ('name = "where_it_breaks"', 'name = "costs"', "share a name"),
     ],
 )

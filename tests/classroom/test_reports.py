@@ -28,6 +28,7 @@ from course_lib.classroom.inbox import collect
 from course_lib.classroom.pages import picture, points, signed, told
 from course_lib.classroom.reports import feedback, lesson_of
 from course_lib.classroom.results import load_results
+from course_lib.classroom.sandbox import Limits
 from course_lib.classroom.similarity import Group
 from course_lib.classroom.similarity_page import similarity_page
 from course_lib.classroom.statistics import by_exercise, mistakes, totals
@@ -351,7 +352,7 @@ def run_command(*arguments):
 
 def test_the_command_grades_refuses_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(grading, "load", lambda name, variant=0: replace(toy(), variant=variant))
-    monkeypatch.setattr(commands_grade, "runner", lambda workers, sandboxed: run_here)
+    monkeypatch.setattr(commands_grade, "runner", lambda *_: run_here)
     for student in ("anna", "bob"):
         path = tmp_path / "submitted" / student / "toy/toy.ipynb"
         path.parent.mkdir(parents=True)
@@ -389,4 +390,4 @@ def test_without_a_sandbox_the_command_refuses(monkeypatch):
 
     monkeypatch.setattr(sandbox, "available", lambda: "install bubblewrap")
     with pytest.raises(WorkerError, match="install bubblewrap"):
-        commands_grade.runner(1, True)
+        commands_grade.runner(1, True, Limits())
