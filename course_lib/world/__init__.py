@@ -29,6 +29,7 @@ grammar     words, phrases, what a caption says, and how much of it is right
 captions    short, tags, relational, paragraph; and noise of known kinds
 foils       a caption beside the same with one thing changed
 questions   thirteen kinds, with answers that the text alone does not give away
+reasons     answers with what they rest on: where things are, in digits
 referring   expressions that fit exactly one object, as short as can be
 dialogues   a user and an assistant about the picture, with "it" and "them"
 """
