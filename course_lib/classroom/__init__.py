@@ -17,6 +17,7 @@ commands_student  `course release`, `check` and `submit`
 What a lecturer receives, and what becomes of it:
 
 inbox             where submissions lie: trees, bulk downloads, loose files
+naming            how platforms name files: whose each is, which is the newest
 arrival           what a platform tells of them: when they came, whose they are
 submission        one notebook, read with suspicion
 answers           which cell answers which exercise

@@ -95,9 +95,7 @@ def grade(
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("stopped; the same command goes on where it was")
-    if strange:
-        typer.echo(f"not in {students.name}, or there twice: {', '.join(strange)}", err=True)
-    for sentence in heard:
+    for sentence in (*strange, *heard):
         typer.echo(sentence, err=True)
     typer.echo(f"{done} graded, {reused} as before; see {to / 'class.html'}")
 

@@ -114,7 +114,7 @@ def test_a_stranger_is_named_and_graded_under_the_name_of_his_folder(class_of_fi
         folder, folder / "strange", monkeypatch, "--students", folder / "students.csv"
     )
     assert results == {"ada": (5.0, []), "Nobody_7": (0.0, FOREIGN)}
-    assert "not in students.csv, or there twice: Nobody_7" in said
+    assert "not in the table of students, or there twice: Nobody_7" in said
 
 
 PEOPLE = {row["student"]: row for row in csv.DictReader(io.StringIO(TABLE))}
@@ -126,11 +126,18 @@ PEOPLE = {row["student"]: row for row in csv.DictReader(io.StringIO(TABLE))}
         ("ada", "ada"),
         ("ADA@uni.org", "ada"),
         ("Lovelace, Ada", "ada"),
-        ("Ada Lovelace_31", "ada"),  # the number of another one's `id` does not count
+        ("Ada Lovelace_32", "ada"),
+        ("Ada Lovelace_31", ""),  # that is max
+        ("Ana Berg_31", ""),
         ("Ana Berg", ""),
         ("Ana Berg_21", "ana1"),
         ("Ana Berg_5", ""),
         ("x_905", "zoe"),
+        ("lovelaceada_7001", "ada"),  # Canvas's
+        ("adalovelace_11", "ada"),
+        ("bergana_22", "ana2"),
+        ("bergana_7001", ""),
+        ("bergana_11", ""),
         ("Max Mu\u0308ller_1", "max"),  # as macOS writes it
         ("nobody", ""),
         ("", ""),
@@ -144,7 +151,35 @@ def test_two_submissions_of_one_student_keep_their_names():
     received = [Received(name, ()) for name in ("Ada Lovelace_1", "ada@uni.org", "zoe")]
     kept, strange = recognised(received, PEOPLE)
     assert [one.student for one in kept] == ["Ada Lovelace_1", "ada@uni.org", "zoe"]
-    assert strange == ["Ada Lovelace_1", "ada@uni.org"]
+    assert strange == ["not in the table of students, or there twice: Ada Lovelace_1, ada@uni.org"]
+
+
+def test_a_number_and_a_name_that_contradict_find_nobody_and_it_is_said():
+    received = [Received(name, ()) for name in ("Ada Lovelace_31", "Ana Berg_905", "Max Müller_31")]
+    kept, strange = recognised(received, PEOPLE)
+    assert [one.student for one in kept] == ["Ada Lovelace_31", "Ana Berg_905", "max"]
+    assert strange == [
+        "Ada Lovelace_31: the number is max's, the name ada's",
+        "Ana Berg_905: the number is zoe's, the name ana1's and ana2's",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        ("Participant 904", "904"),
+        ("Teilnehmer/in904", "904"),
+        ("Teilnehmer/in 904", "904"),
+        ("904", "904"),
+        ("ana904", ""),  # a login
+        ("32-904", ""),
+        ("904@uni.org", ""),
+    ],
+)
+def test_numbers_are_known_in_any_language_and_under_any_heading(field, number):
+    people = {"ana": {"student": "ana", "whatever": field}}
+    assert student_called("x_904", people) == ("ana" if number else "")
+    assert student_called("x_04", people) == ""
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
