@@ -56,12 +56,13 @@ def sheet(question: Written, results: Sequence[Result], known: Mapping[str, Any]
 def read_sheet(path: Path, assignment: Assignment, students: Sequence[str]) -> dict[str, Any]:
     """A sheet filled in → {student: {question: Graded}}, the rows that are complete.
 
-    Raises ValueError for an unknown question or student, and for points that cannot be.
+    Raises ValueError for an unknown question or student, for one that is named twice, and for
+    points that cannot be.
     """
     questions = {question.name: question for question in assignment.written}
     names = {safe(student): student for student in students}
     found: dict[str, Any] = {}
-    for row in read_table(path, ["student", "question"]):
+    for row in read_table(path, ["student", "question"], once=True):
         name, student = row["question"], row["student"]
         where = f"{path.name}, {student}"
         if name not in questions:

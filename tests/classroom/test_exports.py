@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -250,3 +251,37 @@ def test_tables_are_read_with_commas_and_semicolons(tmp_path):
     with pytest.raises(ValueError, match=r"roster\.csv needs a column `time`, but has student, ID"):
         read_table(path, ["student", "time"])
     assert os.listdir(tmp_path) == ["roster.csv"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_tables_are_read_as_spreadsheets_save_them(tmp_path, encoding):
+    path = tmp_path / "roster.csv"
+    text = 'student\tFull name\r\nana\t"Müller, Ana"\r\n\t\r\nbob\tŽofie\r\n\t\r\n\t\r\n'
+    path.write_bytes(text.encode(encoding))
+    assert read_table(path, ["student"]) == [
+        {"student": "ana", "Full name": "Müller, Ana"},
+        {"student": "bob", "Full name": "Žofie"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"student,name\nana,Berg, Ana\n", "line 2: there are more fields than in the heading"),
+        (b"student,name\nana,Berg, Ana\n", 'that holds "," into quotes, as "Berg, Ana"'),
+        (b"student,name,id\nana,x,1\nmax,M, Max,\n", "line 3: there are more fields"),
+        (b"student;name\nana;a;\n", 'that holds ";" into quotes'),
+        (b'student,name\nana,"Berg\nmax,Muster\n', "after line 1: the quotes do not match"),
+        (b"PK\x03\x04\x14\x00student", "is no table as text: save it as CSV"),
+        ("student\nana\n".encode("utf-16-le"), "is no table as text"),  # without a mark
+        (b"\xff\xfes\x00t", "is no table as text"),  # half a character
+        (b"\xff\xfe\x00\xd8", "is no table as text"),
+        (b"student\n\x81\n", "is no table as text"),
+        (b"", "has nothing"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_in_a_sentence(tmp_path, data, said):
+    path = tmp_path / "roster.csv"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"^roster\.csv.*{re.escape(said)}"):
+        read_table(path, ["student"])

@@ -226,6 +226,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(results, tmp_path):
         (("4,2", "nan,2"), "nan points"),
         (("4,2", "much,2"), "'much' is no number"),
         (("names the turn (2)", "turn"), "a column 'names the turn"),
+        (("2,\n", "2,\nanna,why_patches,x,,,\n"), "line 3: anna, why_patches stands there twice"),
     ],
 )
 def test_a_sheet_that_cannot_be_is_refused(tmp_path, change, said):
