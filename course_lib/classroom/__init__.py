@@ -37,6 +37,7 @@ reports           a student's feedback
 class_page        the class at a glance
 similarity_page   answers that are alike, side by side
 exports           Canvas, Moodle, Gradescope, nbgrader
+moodle            Moodle's worksheet, and the archive that gives feedback back
 autograder        the archive that grades on Gradescope
 import_into_nbgrader  the script that runs beside nbgrader
 attention         what a lecturer should hear before the marks go out

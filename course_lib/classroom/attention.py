@@ -8,17 +8,24 @@ from typing import Any
 from course_lib.classroom.by_hand import standing
 from course_lib.classroom.grading import Rules
 from course_lib.classroom.inbox import Received
+from course_lib.classroom.moodle import unnumbered
 from course_lib.classroom.results import Result
+from course_lib.classroom.roster import NO_TABLE, Roll
 
 NAMED = 10  # students; of the others only the number is told
 
 
 def sentences(
-    received: Sequence[Received], rules: Rules, results: Sequence[Result], graded: Mapping[str, Any]
+    received: Sequence[Received],
+    rules: Rules,
+    results: Sequence[Result],
+    graded: Mapping[str, Any],
+    roll: Roll = NO_TABLE,
 ) -> list[str]:
     """Unknown times, results of students who are not in the inbox, written answers to be read.
 
-    `received` is all that was handed in, `results` all that lies in the folder.
+    Of a table also who handed in nothing, and whom Moodle will not find. `received` is all that was
+    handed in, `results` all that lies in the folder.
     """
     here = {one.student for one in received}
     found = []
@@ -33,6 +40,14 @@ def sentences(
         found.append(
             f"written answers of {_named(waiting)} are not read yet: canvas.csv and moodle.csv "
             "give them no grade so far"
+        )
+    if roll.absent:
+        found.append(f"handed in nothing: {_named(roll.absent)}")
+    if lost := unnumbered([*(result["student"] for result in results), *roll.absent], roll):
+        found.append(
+            f"Moodle's number of {_named(lost)} is not known: moodle.csv has no identifier for "
+            "them, and moodle_feedback.zip leaves them out. Moodle makes its identifiers for each "
+            "assignment anew: --students needs the columns of this assignment's own worksheet"
         )
     return found
 

@@ -90,7 +90,7 @@ def grade(
             raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
         run = on_cluster(scheduler, workers, sandbox) if scheduler else runner(workers, sandbox)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
-        heard = write_everything(to, received, rules, by_hand or [], people)
+        heard = write_everything(to, received, rules, by_hand or [], people, student is None)
     except (ValueError, OSError, RuntimeError, SecretError, WorkerError) as error:
         _stop(str(error))
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from course_lib.classroom.arrival import read_arrival
-from course_lib.classroom.naming import age, own_name, student_of
+from course_lib.classroom.naming import age, moodle_name, own_name, student_of
 from course_lib.classroom.submission import NOTEBOOK_BYTES, Submission, nothing, read_notebook
 
 MEMBERS = 50_000  # of a bulk download
@@ -62,6 +62,11 @@ class Received:
     student: str
     entries: tuple[Entry, ...]
     time: datetime | None = None  # when it was handed in, if the platform has written that
+
+    @property
+    def moodle_name(self) -> str:
+        """`Ana Berg_902`, if it came in Moodle's download, else ""."""
+        return moodle_name(self.entries[0].parts) if self.entries else ""
 
     def submission(self, assignment: str) -> Submission:
         """The one notebook of it that counts, read. Never raises for what a student sent."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,34 @@ STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 # A number by which a platform knows somebody: `Participant 904`, `Teilnehmer/in904`, `904`.
 NUMBER = re.compile(r"(?:[^\W\d_]+(?: |[/:*_]in ?))?(\d+)")
 People = Mapping[str, Mapping[str, str]]  # student → his row of the table
+FULL_NAMES = ("Full name", "Vollständiger Name", "Student")  # Moodle's, and Canvas's
+
+
+@dataclass(frozen=True)
+class Roll:
+    """Who is in the class, what Moodle's download calls them (`Ana Berg_902`), and who is absent.
+
+    `absent` are the students of the table who have handed in nothing.
+    """
+
+    people: People = field(default_factory=dict)
+    moodle: Mapping[str, str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+
+    def full_name(self, student: str) -> str:
+        """A student's name in the table, "" if it has none."""
+        row = self.people.get(student, {})
+        return next((row[name] for name in FULL_NAMES if row.get(name)), "")
+
+
+NO_TABLE = Roll()
+
+
+def call_the_roll(people: People, received: Sequence[Received], graded: Iterable[str]) -> Roll:
+    """The table beside what was received, and whose work has been graded, now or before."""
+    there = {one.student for one in received} | set(graded)
+    moodle = {one.student: name for one in received if (name := one.moodle_name)}
+    return Roll(people, moodle, tuple(student for student in people if student not in there))
 
 
 def valid_student(name: str) -> str:

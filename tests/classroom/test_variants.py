@@ -100,8 +100,15 @@ def test_moodles_zip_is_graded_by_the_table(class_of_five, monkeypatch):
     results, _ = graded(folder, folder / "moodle.zip", monkeypatch, "--students", table)
     assert results == RIGHT
     text = (folder / "moodle" / "exports" / "moodle.csv").read_text(encoding="utf-8")
-    addresses = [row["Email address"] for row in csv.DictReader(io.StringIO(text))]
+    sent = list(csv.DictReader(io.StringIO(text)))
+    addresses = [row["Email address"] for row in sent]
     assert addresses == [f"{n}@uni.org" for n in ("ada", "ana.b", "berg", "max", "zoe")]
+    numbers = [row["Identifier"] for row in sent]
+    assert numbers == [f"Participant {n}" for n in (901, 21, 22, 904, 905)]
+    with zipfile.ZipFile(folder / "moodle" / "exports" / "moodle_feedback.zip") as archive:
+        assert sorted(archive.namelist()) == sorted(
+            f"{name}_assignsubmission_file_/feedback.html" for name in MOODLE.values()
+        )
 
 
 def test_a_stranger_is_named_and_graded_under_the_name_of_his_folder(class_of_five, monkeypatch):
