@@ -17,6 +17,7 @@ commands_student  `course release`, `check` and `submit`
 What a lecturer receives, and what becomes of it:
 
 inbox             where submissions lie: trees, bulk downloads, loose files
+naming            how platforms name files: whose each is, which is the newest
 arrival           what a platform tells of them: when they came, whose they are
 submission        one notebook, read with suspicion
 answers           which cell answers which exercise
@@ -36,6 +37,7 @@ reports           a student's feedback
 class_page        the class at a glance
 similarity_page   answers that are alike, side by side
 exports           Canvas, Moodle, Gradescope, nbgrader
+moodle            Moodle's worksheet, and the archive that gives feedback back
 autograder        the archive that grades on Gradescope
 import_into_nbgrader  the script that runs beside nbgrader
 attention         what a lecturer should hear before the marks go out

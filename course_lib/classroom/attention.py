@@ -8,7 +8,9 @@ from typing import Any
 from course_lib.classroom.by_hand import standing
 from course_lib.classroom.grading import Rules
 from course_lib.classroom.inbox import Received
+from course_lib.classroom.moodle import unnumbered
 from course_lib.classroom.results import Result
+from course_lib.classroom.roster import NO_TABLE, Roll
 
 NAMED = 10  # students; of the others only the number is told
 # What is wrong with a notebook → what a lecturer may have done, where it is wrong with many.
@@ -20,11 +22,16 @@ FOREIGN = {
 
 
 def sentences(
-    received: Sequence[Received], rules: Rules, results: Sequence[Result], graded: Mapping[str, Any]
+    received: Sequence[Received],
+    rules: Rules,
+    results: Sequence[Result],
+    graded: Mapping[str, Any],
+    roll: Roll = NO_TABLE,
 ) -> list[str]:
     """Unknown times, notebooks that do not belong here, students who are gone, unread answers.
 
-    `received` is all that was handed in, `results` all that lies in the folder.
+    Of a table also who handed in nothing, and whom Moodle will not find. `received` is all that was
+    handed in, `results` all that lies in the folder.
     """
     here = {one.student for one in received}
     found = []
@@ -43,6 +50,14 @@ def sentences(
         found.append(
             f"written answers of {_named(waiting)} are not read yet: canvas.csv and moodle.csv "
             "give them no grade so far"
+        )
+    if roll.absent:
+        found.append(f"handed in nothing: {_named(roll.absent)}")
+    if lost := unnumbered([*(result["student"] for result in results), *roll.absent], roll):
+        found.append(
+            f"Moodle's number of {_named(lost)} is not known: moodle.csv has no identifier for "
+            "them, and moodle_feedback.zip leaves them out. Moodle makes its identifiers for each "
+            "assignment anew: --students needs the columns of this assignment's own worksheet"
         )
     return found
 

@@ -58,12 +58,14 @@ def sheet(question: Written, results: Sequence[Result], known: Mapping[str, Any]
 def read_sheet(path: Path, assignment: Assignment, students: Sequence[str]) -> dict[str, Any]:
     """A sheet filled in → {student: {question: Graded}}, the rows that are complete.
 
-    Raises ValueError for an unknown question or student, and for points that cannot be.
+    Raises ValueError for an unknown question or student, for one that is named twice, and for
+    points that cannot be.
     """
     questions = {question.name: question for question in assignment.written}
     names = {safe(student): student for student in students}
     found: dict[str, Any] = {}
-    for row in read_table(path, ["student", "question", "answer"]):
+    columns = ["student", "question", "answer"]
+    for row in read_table(path, columns, once=columns[:2]):
         name, student = row["question"], row["student"]
         where = f"{path.name}, {student}"
         if name not in questions:

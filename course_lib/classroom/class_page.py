@@ -12,6 +12,7 @@ from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.by_hand import standing
 from course_lib.classroom.pages import INK, page, picture
 from course_lib.classroom.results import Result, slug
+from course_lib.classroom.roster import NO_TABLE, Roll
 from course_lib.classroom.similarity import Group
 from course_lib.classroom.statistics import ExerciseStatistics, by_exercise, mistakes, totals
 from course_lib.exercises.engine import State
@@ -63,9 +64,13 @@ does not tell who knows the subject; below 0 something may be wrong with it.</p>
 {% if groups %}<p>{{ groups|length }} groups of answers are built alike:
 <a href="similarity.html">similarity.html</a>.</p>{% endif %}
 {% if look %}<table><tr><th>student</th><th>what</th></tr>
-{% for item in look %}<tr><td><a href="{{ item.page }}">{{ item.student }}</a></td>
+{% for item in look %}<tr><td><a href="{{ item.page }}">{{ item.student }}</a>
+<span class="soft">{{ roll.full_name(item.student) }}</span></td>
 <td><ul>{% for line in item.lines %}<li>{{ line }}</li>{% endfor %}</ul></td></tr>{% endfor %}
 </table>{% endif %}
+{% if roll.absent %}<h2>Handed in nothing</h2>
+<ul>{% for student in roll.absent %}<li>{{ student }}
+<span class="soft">{{ roll.full_name(student) }}</span></li>{% endfor %}</ul>{% endif %}
 <h2>Students</h2>
 <table><tr><th>student</th><th class="n">machine</th><th class="n">by hand</th>
 <th class="n">kept</th><th class="n">total</th></tr>
@@ -83,6 +88,7 @@ def class_page(
     assignment: Assignment,
     graded: Mapping[str, Any],
     groups: Sequence[Group],
+    roll: Roll = NO_TABLE,
 ) -> str:
     """The page of the class; at least one result is needed."""
     marks = totals(results, graded)
@@ -100,6 +106,7 @@ def class_page(
         mistakes=mistakes(results),
         look=[item for result in results if (item := _to_look_at(result))],
         groups=groups,
+        roll=roll,
         students=[
             {
                 "student": result["student"],

@@ -105,15 +105,13 @@ def grade(
         else:
             run = runner(workers, sandbox, limits)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
-        heard = write_everything(to, received, rules, by_hand or [], people)
+        heard = write_everything(to, received, rules, by_hand or [], people, student is None)
         heard += _compared(truth, to) if truth else []
     except (ValueError, OSError, RuntimeError, SecretError, WorkerError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("stopped; the same command goes on where it was")
-    if strange:
-        typer.echo(f"not in {students.name}, or there twice: {', '.join(strange)}", err=True)
-    for sentence in heard:
+    for sentence in (*strange, *heard):
         typer.echo(sentence, err=True)
     typer.echo(f"{done} graded, {reused} as before; see {to / 'class.html'}")
 

@@ -2,13 +2,13 @@
 
 What a platform calls a student comes from its own export (`--students`, a CSV with the column
 `student`); without one, the names under which the submissions lay are written. Canvas and Moodle
-get no grade where a written answer is still to be read.
+get no grade where a written answer is still to be read. Who is in the table and has handed in
+nothing has a row without marks: to give 0 is not for a machine.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from typing import Any
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.by_hand import Standing, read_of, standing
 from course_lib.classroom.discreet import told_note
+from course_lib.classroom.moodle import feedback_archive, worksheet
 from course_lib.classroom.results import Result, slug
-from course_lib.classroom.roster import People
+from course_lib.classroom.roster import Roll
 from course_lib.classroom.tables import table
 from course_lib.classroom.whole import write_whole
 from course_lib.exercises.engine import State
 from course_lib.exercises.render import unmarked
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
-MOODLE = ("Identifier", "Full name", "Email address", "Grade", "Maximum grade")
 
 
 def write_exports(
@@ -32,15 +32,16 @@ def write_exports(
     results: Sequence[Result],
     assignment: Assignment,
     graded: Mapping[str, Any],
-    people: People,
+    roll: Roll,
 ) -> list[Path]:
-    """Write every form into `folder/exports` → the paths."""
+    """Write every form into `folder/exports` → the paths. Feedback is taken from the folder."""
     stands = {result["student"]: standing(result, graded) for result in results}
     to = folder / "exports"
-    files = {
-        to / "marks.csv": marks_table(results, assignment, stands),
-        to / "canvas.csv": canvas(stands, assignment, people),
-        to / "moodle.csv": moodle(stands, assignment, people),
+    files: dict[Path, str | bytes] = {
+        to / "marks.csv": marks_table(results, assignment, stands, roll),
+        to / "canvas.csv": canvas(stands, assignment, roll),
+        to / "moodle.csv": worksheet(stands, assignment.points, roll),
+        to / "moodle_feedback.zip": feedback_archive(_pages(folder, results), roll),
         to / "nbgrader" / "scores.json": nbgrader(results, assignment, graded),
         to / "nbgrader" / "import_scores.py": importer(),
     }
@@ -53,8 +54,15 @@ def write_exports(
     return list(files)
 
 
+def _pages(folder: Path, results: Sequence[Result]) -> dict[str, bytes]:
+    """Each student's page of feedback, where it is."""
+    students = [result["student"] for result in results]
+    places = {student: folder / "feedback" / f"{slug(student)}.html" for student in students}
+    return {student: path.read_bytes() for student, path in places.items() if path.exists()}
+
+
 def marks_table(
-    results: Sequence[Result], assignment: Assignment, stands: Mapping[str, Standing]
+    results: Sequence[Result], assignment: Assignment, stands: Mapping[str, Standing], roll: Roll
 ) -> str:
     """All marks, a column for each exercise."""
     names = [task.exercise.name for task in assignment.tasks]
@@ -75,31 +83,19 @@ def marks_table(
             ]
         )
     head = ["student", *names, "by hand", "to be read", "hours late", "kept", "total"]
+    rows += [[student] + [""] * (len(head) - 1) for student in roll.absent]
     return table(head, rows)
 
 
-def canvas(stands: Mapping[str, Standing], assignment: Assignment, people: People) -> str:
+def canvas(stands: Mapping[str, Standing], assignment: Assignment, roll: Roll) -> str:
     """Canvas's gradebook: its five columns and one for the assignment."""
     rows: list[list[Any]] = [["    Points Possible", "", "", "", "", assignment.points]]
-    for student, one in stands.items():
-        known = people.get(student, {})
+    for student in (*stands, *roll.absent):
+        known, one = roll.people.get(student, {}), stands.get(student)
         default = {"Student": student, "SIS Login ID": student}
         names = (known.get(name, default.get(name, "")) for name in CANVAS)
-        rows.append([*names, "" if one.waiting else one.total])
+        rows.append([*names, "" if one is None or one.waiting else one.total])
     return table([*CANVAS, assignment.title], rows)
-
-
-def moodle(stands: Mapping[str, Standing], assignment: Assignment, people: People) -> str:
-    """Moodle's grading worksheet; `Name_1234` of its download is participant 1234."""
-    rows = []
-    for student, one in stands.items():
-        place = re.fullmatch(r"(.+)_(\d+)", student)
-        default = {"Full name": place[1] if place else student}
-        default["Identifier"] = f"Participant {place[2]}" if place else ""
-        known = people.get(student, {})
-        names = (known.get(name, default.get(name, "")) for name in MOODLE[:3])
-        rows.append([*names, "" if one.waiting else one.total, assignment.points])
-    return table(MOODLE, rows)
 
 
 def gradescope(

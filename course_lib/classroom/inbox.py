@@ -1,13 +1,8 @@
-"""Where submissions lie: nbgrader's tree, the bulk downloads of Gradescope and Moodle, loose files.
+"""Where submissions lie: nbgrader's tree, the bulk downloads of platforms, loose files.
 
 An archive is never unpacked to the disk: its members are read, up to a limit, into memory. Links
 are never followed. Who handed in what follows from where the lecturer's system has put the file,
-and never from what is written in it.
-
-    submitted/STUDENT/ASSIGNMENT/*.ipynb                       nbgrader
-    NAME_1234_assignsubmission_file_/*.ipynb, or …_file_X.ipynb    Moodle, folder or zip
-    submission_1234/*.ipynb beside submission_metadata.yml     Gradescope, folder or zip
-    STUDENT/*.ipynb, STUDENT.ipynb, ASSIGNMENT-STUDENT.zip     by hand, or from `course submit`
+and never from what is written in it: `naming` has the forms.
 """
 
 from __future__ import annotations
@@ -25,13 +20,12 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from course_lib.classroom.arrival import read_arrival
+from course_lib.classroom.naming import age, moodle_name, own_name, student_of
 from course_lib.classroom.submission import NOTEBOOK_BYTES, Submission, nothing, read_notebook
 
 MEMBERS = 50_000  # of a bulk download
 INNER_MEMBERS = 1_000  # of what one student packed
 IGNORED = {"__MACOSX", ".ipynb_checkpoints", "__pycache__", ".git"}
-MOODLE = re.compile(r"(.+_\d+)_assignsubmission_(?:file|onlinetext)_?")
-GRADESCOPE = re.compile(r"submission_\d+")
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,11 @@ class Received:
     student: str
     entries: tuple[Entry, ...]
     time: datetime | None = None  # when it was handed in, if the platform has written that
+
+    @property
+    def moodle_name(self) -> str:
+        """`Ana Berg_902`, if it came in Moodle's download, else ""."""
+        return moodle_name(self.entries[0].parts) if self.entries else ""
 
     def submission(self, assignment: str) -> Submission:
         """The one notebook of it that counts, read. Never raises for what a student sent."""
@@ -111,24 +110,6 @@ def collect(source: Path, assignment: str) -> list[Received]:
         student = f"{name} ({folder})" if name in twice and name != folder else name
         received.append(Received(student, tuple(found[folder]), time=told.times.get(folder)))
     return sorted(received, key=lambda one: one.student)
-
-
-def student_of(parts: Sequence[str], assignment: str) -> str:
-    """Whose file it is, from its place; "" for a file of nobody or of another assignment."""
-    # Only the outermost name is the system's; further in, a student may call a file as he likes.
-    if moodle := MOODLE.match(parts[0]):
-        return moodle[1]
-    if GRADESCOPE.fullmatch(parts[0]) and len(parts) > 1:
-        return parts[0]
-    if parts[0] in ("submitted", "submissions") and len(parts) > 1:
-        parts = parts[1:]
-    if len(parts) == 1:
-        name = PurePosixPath(parts[0])
-        if name.suffix.casefold() not in (".ipynb", ".zip"):
-            return ""
-        return name.stem.removeprefix(f"{assignment}-") or name.stem
-    is_tree = len(parts) > 2
-    return parts[0] if not is_tree or parts[1] == assignment else ""
 
 
 def _entries(source: Path) -> Iterator[Entry]:
@@ -205,13 +186,19 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _choice(entries: Sequence[Entry], assignment: str) -> tuple[Entry | None, int]:
-    """The file that counts and how many others might: the assignment's name first, then A to Z."""
+    """The file that counts and how many others might be meant.
+
+    The assignment's name goes first, then what came last, then A to Z.
+    """
     usable = [entry for entry in entries if not entry.problem]
     notebooks = [entry for entry in usable if entry.name.casefold().endswith(".ipynb")]
     candidates = notebooks or [e for e in usable if e.name.casefold().endswith(".zip")]
     if not candidates:
         return None, 0
-    ranked = sorted(candidates, key=lambda e: (not e.name.startswith(assignment), e.parts))
+    ranked = sorted(
+        candidates,
+        key=lambda e: (not own_name(e.name).startswith(assignment), *age(e.name), e.parts),
+    )
     return ranked[0], len(ranked) - 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -25,23 +26,63 @@ def safe(value: Any) -> str:
     return f"'{text}" if dangerous else text
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file, with commas or semicolons; empty fields are "".
+def read_table(
+    path: Path, columns: Sequence[str], once: Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """The rows of a CSV file, with commas, semicolons or tabs; empty fields are "".
 
-    Raises ValueError where one of `columns` is missing, and OSError.
+    Raises ValueError where one of `columns` is missing, where a row does not fit the heading, and
+    where two rows have the same in all columns of `once`; OSError. Empty rows are left out.
     """
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-        file.seek(0)
-        delimiter = ";" if first.count(";") > first.count(",") else ","
-        rows = csv.DictReader(file, delimiter=delimiter)
-        there = rows.fieldnames or []
-        if missing := [name for name in columns if name not in there]:
-            raise ValueError(
-                f"{path.name} needs a column `{missing[0]}`, "
-                f"but has {', '.join(there) or 'nothing'}"
-            )
-        return [{name: row[name] or "" for name in there} for row in rows]
+    there, rows = _heading_and_rows(path)
+    if missing := [name for name in columns if name not in there]:
+        raise ValueError(
+            f"{path.name} needs a column `{missing[0]}`, but has {', '.join(there) or 'nothing'}"
+        )
+    seen = set()
+    for line, row in rows:
+        key = tuple(row[name] for name in once)
+        if once and key in seen:
+            raise ValueError(f"{path.name}, line {line}: {', '.join(key)} stands there twice")
+        seen.add(key)
+    return [row for _, row in rows]
+
+
+def _heading_and_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The heading, and the rows that are not empty, each with the number of its line."""
+    text = _decoded(path)
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = []
+    try:
+        for row in reader:
+            if None in row:
+                raise ValueError(
+                    f"{path.name}, line {reader.line_num}: there are more fields than in the "
+                    f'heading; put a field that holds "{delimiter}" into quotes, as "Berg, Ana"'
+                )
+            if any(row.values()):
+                rows.append((reader.line_num, {name: row[name] or "" for name in row}))
+    except csv.Error as error:
+        # The reader counts a row when it is whole: the one that begins after these lines is not.
+        where = f"{path.name}, after line {reader.line_num}"
+        raise ValueError(f"{where}: the quotes do not match ({error})") from None
+    return list(reader.fieldnames or []), rows
+
+
+def _decoded(path: Path) -> str:
+    """The text of a file in one of the encodings in which spreadsheets save. Raises ValueError."""
+    data = path.read_bytes()
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if is_utf16 else ("utf-8-sig", "cp1252"):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise ValueError(f"{path.name} is no table as text: save it as CSV (UTF-8)")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from course_lib.classroom.attention import sentences
@@ -13,7 +14,7 @@ from course_lib.classroom.grading import Rules
 from course_lib.classroom.inbox import Received
 from course_lib.classroom.reports import write_feedback
 from course_lib.classroom.results import load_results
-from course_lib.classroom.roster import People
+from course_lib.classroom.roster import People, call_the_roll
 from course_lib.classroom.similarity import groups
 from course_lib.classroom.similarity_page import similarity_page, similarity_table
 from course_lib.classroom.whole import write_whole
@@ -25,9 +26,11 @@ def write_everything(
     rules: Rules,
     sheets: Sequence[Path],
     people: People | None = None,
+    whole: bool = True,
 ) -> list[str]:
     """Read the sheets that were filled in, write everything anew → what the lecturer should hear.
 
+    Of the absent he hears if the `whole` class was graded, not when it was one student again.
     Raises ValueError for a sheet that cannot be.
     """
     results = load_results(folder)
@@ -36,6 +39,7 @@ def write_everything(
     for path in sheets:
         keep_graded(folder, read_sheet(path, assignment, students))
     graded = load_graded(folder)
+    roll = call_the_roll(people or {}, received, students)
     for result in results:
         write_feedback(folder, result, rules.for_student(result["student"]), graded)
     for question in assignment.written:
@@ -49,6 +53,7 @@ def write_everything(
     alike = groups(sources, assignment)
     write_whole(folder / "similarity.html", similarity_page(alike, sources, assignment))
     write_whole(folder / "similarity.csv", similarity_table(alike))
-    write_whole(folder / "class.html", class_page(results, assignment, graded, alike))
-    write_exports(folder, results, assignment, graded, people or {})
-    return sentences(received, rules, results, graded)
+    write_whole(folder / "class.html", class_page(results, assignment, graded, alike, roll))
+    write_exports(folder, results, assignment, graded, roll)
+    heard_of = roll if whole else replace(roll, absent=())
+    return sentences(received, rules, results, graded, heard_of)

@@ -11,6 +11,7 @@ import typer
 from course_lib import cli
 from course_lib.classroom.assignment import load, names
 from course_lib.classroom.exports import write_exports
+from course_lib.classroom.roster import NO_TABLE
 from course_lib.doctor import ROOT
 from course_lib.exercises.audit import audit
 from tests.classroom.classes import toy
@@ -57,9 +58,9 @@ def test_options_and_folders_in_the_text_exist():
 
 
 def test_exports_have_the_names_of_the_page(tmp_path):
-    written = {path.name for path in write_exports(tmp_path, [], toy(), {}, {})}
+    written = {path.name for path in write_exports(tmp_path, [], toy(), {}, NO_TABLE)}
     named = set(re.findall(r"^\| `([^`*]+)` \|", TEXT, re.M))
-    assert named == {"marks.csv", "canvas.csv", "moodle.csv", "nbgrader/"}
+    assert named == {"marks.csv", "canvas.csv", "moodle.csv", "moodle_feedback.zip", "nbgrader/"}
     assert named - {"nbgrader/"} <= written
     assert {"import_scores.py", "scores.json"} <= written
 

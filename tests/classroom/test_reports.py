@@ -28,6 +28,7 @@ from course_lib.classroom.inbox import collect
 from course_lib.classroom.pages import picture, points, signed, told
 from course_lib.classroom.reports import feedback, lesson_of
 from course_lib.classroom.results import load_results
+from course_lib.classroom.roster import Roll, call_the_roll
 from course_lib.classroom.sandbox import Limits
 from course_lib.classroom.similarity import Group
 from course_lib.classroom.similarity_page import similarity_page
@@ -173,6 +174,22 @@ def test_the_class_page_counts(results):
     assert structure.tags.count("title") == 3
 
 
+def test_the_class_page_names_people_and_who_handed_in_nothing(results):
+    people = {
+        "carl": {"Full name": "Carl & <b>Co"},
+        "nils": {"Full name": "", "Student": EVIL},
+        "<b>otto": {},
+    }
+    structure = Structure(
+        class_page(results, toy(), {}, [], Roll(people, absent=("nils", "<b>otto")))
+    )
+    assert not {"script", "b"} & set(structure.tags)
+    look, absent = structure.text.split("Handed in nothing")
+    assert "carl Carl & <b>Co test_normalise" in look
+    assert absent.startswith(f" nils {EVIL} <b>otto Students")
+    assert "Handed in nothing" not in class_page(results, toy(), {}, [])
+
+
 def test_statistics_of_the_class(results):
     first, second, *_ = by_exercise(results, toy())
     assert first.states == {"not attempted": 2, "error": 0, "wrong": 2, "right": 1}
@@ -208,6 +225,24 @@ def test_the_lecturer_hears_what_the_marks_do_not_say(results, graded):
     (said,) = sentences(crowd, replace(late, times={}), [], {})
     assert "s00, s01," in said
     assert "s09 and 3 more" in said
+
+
+def test_the_lecturer_hears_who_is_absent_and_whom_moodle_will_not_find(graded, results):
+    received = collect(graded.parent, "toy")
+    all_read = {one["student"]: {"why_patches": read(one, [4, 2])} for one in results}
+    names = [result["student"] for result in results]
+    rows = {
+        name: {"student": name, "Identifier": f"Participant {n}"} for n, name in enumerate(names)
+    }
+    rows |= {name: {"student": name, "Identifier": ""} for name in ("nils", "otto")}
+    roll = call_the_roll(rows, received[1:], names)
+    assert roll.absent == ("nils", "otto")
+    absent, lost = sentences(received, RULES, results, all_read, roll)
+    assert absent == "handed in nothing: nils, otto"
+    assert lost.startswith(
+        "Moodle's number of nils, otto is not known: moodle.csv has no identifier"
+    )
+    assert "for each assignment anew" in lost
 
 
 def test_an_exercise_without_points_has_its_line(results):
@@ -256,6 +291,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back(results, tmp_path):
         (("4,2", "nan,2"), "nan points"),
         (("4,2", "much,2"), "'much' is no number"),
         (("names the turn (2)", "turn"), "a column 'names the turn"),
+        (("2,\n", "2,\nanna,why_patches,x,,,\n"), "line 3: anna, why_patches stands there twice"),
     ],
 )
 def test_a_sheet_that_cannot_be_is_refused(tmp_path, change, said):
@@ -368,6 +404,13 @@ def test_the_command_grades_refuses_and_goes_on(tmp_path, monkeypatch):
     assert "no time is known of bob:" in done.output
     assert "written answers of anna, bob are not read yet" in done.output
     assert (tmp_path / "out" / "class.html").exists()
+    (tmp_path / "students.csv").write_text("student\nanna\nbob\nnils\n")
+    table = ["--students", str(tmp_path / "students.csv")]
+    assert "handed in nothing: nils\n0 graded, 2 as before" in run_command(*timed, *table).output
+    for more in ([], ["--student", "bob"]):
+        output = run_command(*timed, *table, *more).output
+        assert ("handed in nothing" in output) == (not more), output
+        assert "\r\nnils," in (tmp_path / "out/exports/marks.csv").read_bytes().decode()
     monkeypatch.setattr(writing, "write_everything", lambda *given: ["hear this"])
     late = {result["student"]: result["late"] for result in load_results(tmp_path / "out")}
     assert late["anna"] == {"hours": 25.0, "keeps": 0.8}

@@ -1,6 +1,6 @@
 """What a student sends is read with suspicion: each file, however odd, becomes a submission.
 
-Files of the package: submission, inbox, arrival, answers.
+Files of the package: submission, inbox, naming, arrival, answers.
 """
 
 import io
@@ -20,7 +20,8 @@ from course_lib.classroom.answers import (
     without_magics,
 )
 from course_lib.classroom.assignment import ANSWER
-from course_lib.classroom.inbox import collect, student_of
+from course_lib.classroom.inbox import collect
+from course_lib.classroom.naming import student_of
 from course_lib.classroom.submission import NOTEBOOK_BYTES, read_notebook
 from course_lib.exercises import start
 from tests.classroom.classes import answered, cell, notebook, toy, untouched
@@ -105,6 +106,12 @@ def test_odd_cells_are_put_right_or_left_out():
         ("Anna Abel_12_assignsubmission_file_/toy.ipynb", "Anna Abel_12"),
         ("Anna Abel_12_assignsubmission_file_toy.ipynb", "Anna Abel_12"),
         ("submission_77/work/toy.ipynb", "submission_77"),
+        ("abelanna_1234_56789_toy-anna.ipynb", "abelanna_1234"),
+        ("abelanna_LATE_1234_56789_toy-anna-1.zip", "abelanna_1234"),
+        ("abelanna_late_1234_56789_notes_1_2.pdf", "abelanna_1234"),
+        ("müllermax_5_6_toy.ipynb", "müllermax_5"),
+        ("toy-anna_1_2_x.ipynb", "anna_1_2_x"),
+        ("marks_2026_05_01.csv", ""),
         # Deeper names are the student's own, and make him nobody else.
         ("submitted/eve/toy/Bob_9_assignsubmission_file_x.ipynb", "eve"),
         ("submitted/eve/toy/submission_77/toy.ipynb", "eve"),
@@ -156,6 +163,34 @@ def test_bulk_downloads_of_moodle_and_gradescope(tmp_path):
     assert (second.student, second.time) == ("submission_2", None)
     assert third.submission("toy").cells == ()
     assert second.submission("toy").problems == ("the notebook is not valid JSON",)
+
+
+def test_the_bulk_download_of_canvas_and_the_newest_of_several_uploads(tmp_path):
+    files = {
+        "abelanna_LATE_12_900_toy-anna.ipynb": answered(),
+        "bobbob_13_901_toy-1.ipynb": untouched(),
+        "bobbob_13_901_toy-2.ipynb": answered(),
+        "bobbob_13_901_toy.ipynb": untouched(),
+        "carlcarl_14_950_toy.ipynb": answered(),
+        "carlcarl_14_99_toy-7.ipynb": untouched(),
+        "dora_15_960_notes.ipynb": untouched(),
+        "dora_15_903_toy-dora.ipynb": answered(),
+        "evaeva_16_904_essay.pdf": b"%PDF",
+    }
+    put(tmp_path / "submissions.zip", packed(files))
+    received = collect(tmp_path / "submissions.zip", "toy")
+    found = {one.student: one.submission("toy") for one in received}
+    assert {name: len(one.code) for name, one in found.items()} == {
+        "abelanna_12": 5,
+        "bobbob_13": 5,
+        "carlcarl_14": 5,
+        "dora_15": 5,
+        "evaeva_16": 0,
+    }
+    full = read_notebook(answered(), "x").digest
+    assert {name for name, one in found.items() if one.digest == full} == set(found) - {"evaeva_16"}
+    assert "; bobbob_13_901_toy-2.ipynb is graded" in found["bobbob_13"].problems[0]
+    assert found["evaeva_16"].problems == ("no notebook (.ipynb) was handed in",)
 
 
 METADATA = b"""

@@ -47,6 +47,8 @@ def class_of_five(tmp_path_factory):
     folder = tmp_path_factory.mktemp("five")
     table, secret = folder / "students.csv", folder / "secret.toml"
     table.write_text(TABLE, encoding="utf-8")
+    # With a secret of chance two of them may have numbers to which one answer fits.
+    whole.write_whole(secret, f'secret = "{bytes(range(32)).hex()}"\n', private=True)
     options = ["--variants", table, "--to", folder / "release", "--secret", secret]
     assert len(course("release", "classical", *options).split()) == 5
     owners = dict(zip(STUDENTS, STUDENTS, strict=True)) | {"max": "zoe"}
@@ -100,8 +102,15 @@ def test_moodles_zip_is_graded_by_the_table(class_of_five, monkeypatch):
     results, _ = graded(folder, folder / "moodle.zip", monkeypatch, "--students", table)
     assert results == RIGHT
     text = (folder / "moodle" / "exports" / "moodle.csv").read_text(encoding="utf-8")
-    addresses = [row["Email address"] for row in csv.DictReader(io.StringIO(text))]
+    sent = list(csv.DictReader(io.StringIO(text)))
+    addresses = [row["Email address"] for row in sent]
     assert addresses == [f"{n}@uni.org" for n in ("ada", "ana.b", "berg", "max", "zoe")]
+    numbers = [row["Identifier"] for row in sent]
+    assert numbers == [f"Participant {n}" for n in (901, 21, 22, 904, 905)]
+    with zipfile.ZipFile(folder / "moodle" / "exports" / "moodle_feedback.zip") as archive:
+        assert sorted(archive.namelist()) == sorted(
+            f"{name}_assignsubmission_file_/feedback.html" for name in MOODLE.values()
+        )
 
 
 def test_a_stranger_is_named_and_graded_under_the_name_of_his_folder(class_of_five, monkeypatch):
@@ -114,7 +123,7 @@ def test_a_stranger_is_named_and_graded_under_the_name_of_his_folder(class_of_fi
         folder, folder / "strange", monkeypatch, "--students", folder / "students.csv"
     )
     assert results == {"ada": (5.0, []), "Nobody_7": (0.0, FOREIGN)}
-    assert "not in students.csv, or there twice: Nobody_7" in said
+    assert "not in the table of students, or there twice: Nobody_7" in said
 
 
 PEOPLE = {row["student"]: row for row in csv.DictReader(io.StringIO(TABLE))}
@@ -126,11 +135,18 @@ PEOPLE = {row["student"]: row for row in csv.DictReader(io.StringIO(TABLE))}
         ("ada", "ada"),
         ("ADA@uni.org", "ada"),
         ("Lovelace, Ada", "ada"),
-        ("Ada Lovelace_31", "ada"),  # the number of another one's `id` does not count
+        ("Ada Lovelace_32", "ada"),
+        ("Ada Lovelace_31", ""),  # that is max
+        ("Ana Berg_31", ""),
         ("Ana Berg", ""),
         ("Ana Berg_21", "ana1"),
         ("Ana Berg_5", ""),
         ("x_905", "zoe"),
+        ("lovelaceada_7001", "ada"),  # Canvas's
+        ("adalovelace_11", "ada"),
+        ("bergana_22", "ana2"),
+        ("bergana_7001", ""),
+        ("bergana_11", ""),
         ("Max Mu\u0308ller_1", "max"),  # as macOS writes it
         ("nobody", ""),
         ("", ""),
@@ -144,7 +160,35 @@ def test_two_submissions_of_one_student_keep_their_names():
     received = [Received(name, ()) for name in ("Ada Lovelace_1", "ada@uni.org", "zoe")]
     kept, strange = recognised(received, PEOPLE)
     assert [one.student for one in kept] == ["Ada Lovelace_1", "ada@uni.org", "zoe"]
-    assert strange == ["Ada Lovelace_1", "ada@uni.org"]
+    assert strange == ["not in the table of students, or there twice: Ada Lovelace_1, ada@uni.org"]
+
+
+def test_a_number_and_a_name_that_contradict_find_nobody_and_it_is_said():
+    received = [Received(name, ()) for name in ("Ada Lovelace_31", "Ana Berg_905", "Max Müller_31")]
+    kept, strange = recognised(received, PEOPLE)
+    assert [one.student for one in kept] == ["Ada Lovelace_31", "Ana Berg_905", "max"]
+    assert strange == [
+        "Ada Lovelace_31: the number is max's, the name ada's",
+        "Ana Berg_905: the number is zoe's, the name ana1's and ana2's",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        ("Participant 904", "904"),
+        ("Teilnehmer/in904", "904"),
+        ("Teilnehmer/in 904", "904"),
+        ("904", "904"),
+        ("ana904", ""),  # a login
+        ("32-904", ""),
+        ("904@uni.org", ""),
+    ],
+)
+def test_numbers_are_known_in_any_language_and_under_any_heading(field, number):
+    people = {"ana": {"student": "ana", "whatever": field}}
+    assert student_called("x_904", people) == ("ana" if number else "")
+    assert student_called("x_04", people) == ""
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
