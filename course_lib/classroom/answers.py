@@ -86,6 +86,8 @@ def _oddities(
 ) -> list[str]:
     """What a student has done to the cell of an exercise, in sentences."""
     if not tagged and not defining:
+        if any(name in cell.marked("exercise") for cell in submission.cells):
+            return [f"the cell of `{name}` is a text cell: make it a code cell again"]
         return [f"`{name}` is missing: no cell has its tag, and none defines it"]
     if not defining:
         broken = [i for i in tagged if tree_of(submission.code[i].source) is None]

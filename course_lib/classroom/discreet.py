@@ -16,6 +16,12 @@ from course_lib.exercises.judge import MISSING
 from course_lib.exercises.probe import Output
 
 NOT_PLAIN = "what came back is no number, text, array, list or dictionary"
+ENDED = {
+    "ran out of time": "it ran out of time",
+    "used more than": "it used more memory than there is for it",
+    "the process ended": "it ended the process",
+    "ended the process": "it ended the process",
+}
 ADVICE = "compare floats with a tolerance"
 OWN_WORDS = re.compile(
     r"(?:not defined: )?a function called `\w+` is expected, but (?:None|a \w+) was given"
@@ -54,6 +60,9 @@ def told_error(error: str, lines: int) -> str:
         return error
     if "came back, but numbers, text, arrays" in error:
         return NOT_PLAIN
+    for begins, said in ENDED.items():
+        if error.startswith(begins):
+            return said  # without its number: a student's code may have made this text
     name = re.match(r"\w+", error)
     known = getattr(builtins, name[0], None) if name else None
     is_error = isinstance(known, type) and issubclass(known, BaseException)

@@ -13,6 +13,7 @@ from course_lib.classroom.roster import valid_student
 from course_lib.classroom.whole import write_whole
 
 SCHEMA = 1
+PLACEHOLDER = "YOUR-ID"  # in the README of a bundle
 
 
 def hand_in(notebook: Path, student: str, to: Path) -> tuple[Path, Checked]:
@@ -21,7 +22,10 @@ def hand_in(notebook: Path, student: str, to: Path) -> tuple[Path, Checked]:
     An incomplete notebook is packed all the same. Raises BundleError where there is no notebook or
     no bundle, or where the bundle is another student's; ValueError for a name unfit for a file.
     """
-    valid_student(student)
+    if valid_student(student) == PLACEHOLDER:
+        raise ValueError(
+            f"{PLACEHOLDER} stands for yours: the name by which your lecturer knows you"
+        )
     bundle, submission = read_work(notebook)
     if bundle.student and bundle.student != student:
         raise BundleError(

@@ -113,10 +113,10 @@ def _exercise_cells(task: Task) -> Iterator[NotebookNode]:
 
 
 def _written_cells(question: Written) -> Iterator[NotebookNode]:
-    rubric = "\n".join(f"* {text} ({points:g})" for text, points in question.rubric)
+    parts = " + ".join(f"{points:g}" for _, points in question.rubric)  # what for would tell all
     yield new_markdown_cell(
         f"**✎ Question: {question.title}** (a person reads your answer)\n\n"
-        f"{question.prompt.strip()}\n\n**{question.points:g} points**:\n\n{rubric}",
+        f"{question.prompt.strip()}\n\n**{question.points:g} points** ({parts})",
         id=f"question-{question.name}",
     )
     name = question.name

@@ -26,6 +26,19 @@ RECORDED = "recorded"
 OUTDATED = "the installed course_lib has another version of this exercise than the bundle"
 
 
+Form = str | list | dict  # "a number", or such words in the places of a list or dictionary
+
+
+def form_of(value: Any) -> Form:
+    """What kind of thing stands at each place of a prediction: not what it is."""
+    if isinstance(value, dict):
+        return {name: form_of(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [form_of(item) for item in value]
+    kinds = {bool: "True or False", int: "a number", float: "a number", str: "a text"}
+    return kinds.get(type(value), "")
+
+
 @dataclass(frozen=True)
 class PublicTask:
     """What a bundle says of one exercise. All but `lesson` is empty where the package knows it."""
@@ -42,6 +55,7 @@ class PublicTask:
     expected: list[Any] = field(default_factory=list)
     subject: str = ""  # source of the right implementation that a test must accept
     choices: tuple[str, ...] = ()
+    form: Form = ""  # of a prediction
     rtol: float = 0.0
     atol: float = 0.0
 
@@ -152,10 +166,20 @@ class PublicTask:
         items = value.values() if isinstance(value, dict) else value
         if isinstance(empty, (dict, list)) and any(item is None for item in items):
             return "not every place is filled in"
-        return ""
+        return _misfit(value, self.form)
 
     def _recorded(self, said: str) -> Card:
         return Card(f"● {RECORDED}: {self.title}\n\n{said} (judged after you have handed in)")
+
+
+def _misfit(value: Any, form: Form) -> str:
+    """Where a value has another form, in words; "" if nowhere."""
+    if isinstance(form, dict):
+        return next((f"{n!r}: {said}" for n in form if (said := _misfit(value[n], form[n]))), "")
+    if isinstance(form, list):
+        return next((said for a, b in zip(value, form, strict=True) if (said := _misfit(a, b))), "")
+    got = form_of(value) or f"a {type(value).__name__}"
+    return "" if form in ("", got) else f"{form} is expected, {got} was given"
 
 
 def public_task(task: Task, seed: int) -> PublicTask:
@@ -185,6 +209,7 @@ def public_task(task: Task, seed: int) -> PublicTask:
             "expected": expected_values(exercise, public) if public else [],
             "subject": cells.source_as(subject, subject.__name__) if subject else "",
             "choices": exercise.choices,
+            "form": "" if exercise.is_function else form_of(plain(exercise.solution)),
             "rtol": exercise.rtol,
             "atol": exercise.atol,
         }

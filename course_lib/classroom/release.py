@@ -54,7 +54,8 @@ network, if course_lib {course_lib.__version__} is installed.
 2. Fill in the cell under each box. Do not remove a cell's tag; cells of your own may be added.
 3. Run the check under each cell. It knows the public cases; marks come from other ones.
 4. `course check {stem}.ipynb` says what will be handed in, and what is missing.
-5. `course submit {stem}.ipynb --student YOUR-ID` makes the one file that you hand in.
+5. `course submit {stem}.ipynb --student YOUR-ID` makes the one file that you hand in. Your
+   lecturer tells you by which identifier you are known.
 
 Late: {late.grace_minutes:g} minutes are forgiven. Then each day begun costs
 {100 * late.lost_per_day:g} % of what you earned, and {100 * late.most_lost:g} % at most.

@@ -5,6 +5,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -12,6 +13,7 @@ from course_lib.classroom.assignment import load
 from course_lib.classroom.bundle import BundleError
 from course_lib.classroom.checking import check_notebook, look, public_check, read_work
 from course_lib.classroom.handing_in import hand_in
+from course_lib.classroom.public import public_task
 from course_lib.classroom.rehearsal import ENDED, OUT_OF_TIME, rehearse
 from course_lib.classroom.release import write_bundle
 from course_lib.classroom.submission import read_notebook
@@ -278,6 +280,8 @@ def test_submit_refuses_only_with_a_reason(work, tmp_path):
     for name in ("../ada", "", "-ada", "a b"):
         with pytest.raises(ValueError, match="a student is named by"):
             hand_in(work.path, name, tmp_path)
+    with pytest.raises(ValueError, match="YOUR-ID stands for yours"):
+        hand_in(work.path, "YOUR-ID", tmp_path)
     folder, _ = write_bundle(load("classical", 7), tmp_path, "bob")
     with pytest.raises(BundleError, match="this bundle was made for bob, but ada hands it in"):
         hand_in(folder / "classical-bob.ipynb", "ada", tmp_path)
@@ -305,3 +309,33 @@ def test_the_commands_of_a_student_and_a_lecturer(tmp_path):
     done = RUN.invoke(app, ["check", str(tmp_path / "classical-ada" / "classical-ada.ipynb")])
     assert done.exit_code == 1
     assert "classical-ada, version" in done.output
+
+
+def test_a_cell_made_text_by_accident_is_said(work):
+    cell = work.cell(f"exercise:{NAMES[1]}")
+    cell["cell_type"] = "markdown"
+    for key in ("outputs", "execution_count"):
+        cell.pop(key, None)
+    assert f"the cell of `{NAMES[1]}` is a text cell: make it a code cell again" in (
+        work.look().problems
+    )
+
+
+def test_the_public_check_knows_the_form_of_a_prediction():
+    task = next(t for t in load("contrastive").tasks if t.exercise.name == "gathered_batch")
+    said = public_task(task, 1)
+    assert set(said.form.values()) == {"a number"}
+    values = dict.fromkeys(said.form, 5)
+    assert "it has the right form" in repr(said.check(values, 1))
+    for wrong, told in ((" 79", "a text"), (np.array([79]), "a ndarray"), (True, "True or False")):
+        report = said.check(values | {next(iter(values)): wrong}, 1)
+        assert report.state == State.ERROR
+        assert f"a number is expected, {told} was given" in report.summary
+
+
+def test_a_written_question_does_not_tell_its_answer(work):
+    (question,) = load("classical").written
+    told = json.dumps(work.content, ensure_ascii=False)
+    assert question.title in told
+    assert not [text for text, _ in question.rubric if text in told]
+    assert "(" + " + ".join(f"{points:g}" for _, points in question.rubric) + ")" in told

@@ -303,6 +303,10 @@ def test_a_line_is_quoted_only_if_the_student_wrote_it():
         ("ValueError: (line 1234567)", "ValueError"),
         ("ValueError: (line 31)", "ValueError"),  # there are thirty
         ("print: x", "an error of its own kind"),
+        ("ran out of time (20 s)", "it ran out of time"),
+        ("ran out of time (31415926 s)", "it ran out of time"),  # no number of the student's choice
+        ("the process ended inside the call", "it ended the process"),
+        ("used more than 1500 MB of memory", "it used more memory than there is for it"),
     ],
 )
 def test_errors_are_told_by_type_and_line(error, told):
