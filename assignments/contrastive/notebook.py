@@ -10,9 +10,10 @@
 # %% tags=["exercise:one_way"]
 
 # %% [markdown]
-# The test below is for the loss of lesson 11, `clip_loss(image, text, log_scale)`: rows of both brought to length 1, all
-# cosines times $e^{\text{log\_scale}}$ (not capped), and the mean of two cross-entropies, of each picture among the texts
-# and of each text among the pictures. Partners stand in the same row.
+# The test below is for the loss of lesson 11, `clip_loss(image, text, log_scale)`: the rows of both
+# brought to length 1, all cosines times $e^{\text{log\_scale}}$ (not capped), and the mean of two
+# cross-entropies, of each picture among the texts and of each text among the pictures. Partners
+# stand in the same row.
 
 # %% tags=["exercise:test_clip_loss"]
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -22,6 +23,10 @@ EXAMPLE = "like 2026-05-01T12:00+02:00"
 Secret = Annotated[Path | None, typer.Option(help="File of the secret, made on first use.")]
 Name = Annotated[str, typer.Argument(help="The assignment.")]
 
+Submissions = Annotated[
+    Path, typer.Option(help="nbgrader's tree, a bulk download (folder or zip), or a notebook.")
+]
+To = Annotated[Path | None, typer.Option(help="Folder of results and pages. Default: graded/NAME.")]
 Student = Annotated[str | None, typer.Option(help="Grade only this one, again.")]
 Variants = Annotated[bool, typer.Option(help="Each student had a variant of his own.")]
 Deadline = Annotated[str | None, typer.Option(help="Day, hour and zone: 2026-05-01T12:00+02:00.")]
@@ -59,12 +64,8 @@ def register(app: typer.Typer) -> None:
 
 def grade(
     name: Name,
-    submissions: Annotated[
-        Path, typer.Option(help="nbgrader's tree, a bulk download (folder or zip), or a notebook.")
-    ],
-    to: Annotated[
-        Path | None, typer.Option(help="Folder of results and pages. Default: graded/NAME.")
-    ] = None,
+    submissions: Submissions,
+    to: To = None,
     secret: Secret = None,
     student: Student = None,
     variants: Variants = False,
@@ -96,14 +97,9 @@ def grade(
         received, strange = recognised(collect(submissions, name), people)
         known = _times(received) | (_table_of_times(times, end) if times else {})
         rules = Rules(name, read_secret(secret), variants, end, known)
-        chosen = [one for one in received if student in (None, one.student)]
-        if not chosen:
-            raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
-        limits = rules.for_student("").limits
-        if scheduler:
-            run = on_cluster(scheduler, workers, sandbox, limits)
-        else:
-            run = runner(workers, sandbox, limits)
+        chosen = _chosen(received, student)
+        hired = partial(on_cluster, scheduler) if scheduler else runner
+        run = hired(workers, sandbox, rules.for_student("").limits)
         done, reused = grade_all(chosen, rules, run, to, again=student is not None)
         heard = write_everything(to, received, rules, by_hand or [], people, student is None)
         heard += _compared(truth, to) if truth else []
@@ -114,6 +110,14 @@ def grade(
     for sentence in (*strange, *heard):
         typer.echo(sentence, err=True)
     typer.echo(f"{done} graded, {reused} as before; see {to / 'class.html'}")
+
+
+def _chosen(received: Sequence[Received], student: str | None) -> list[Received]:
+    """All submissions, or the one student's. Raises ValueError if he handed in nothing."""
+    chosen = [one for one in received if student in (None, one.student)]
+    if not chosen:
+        raise ValueError(f"{student!r} handed in nothing; there are {len(received)} others")
+    return chosen
 
 
 def _compared(truth: Path, to: Path) -> list[str]:

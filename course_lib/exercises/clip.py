@@ -1267,11 +1267,9 @@ def _demand_arrays(*given):
 def clip_in_float32(image, text, log_scale):
     _demand_arrays(image, text)
     x, t = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in map(np.float32, (image, text)))
-    scores, cost = np.exp(np.float32(log_scale)) * (x @ t.T), 0.0
-    for way in (scores, scores.T):
-        way = way - way.max(axis=1, keepdims=True)  # exp(100) is more than float32 holds
-        cost += (np.log(np.exp(way).sum(axis=1)) - np.diag(way)).mean() / 2
-    return float(cost)
+    scores = np.exp(np.float32(log_scale)) * (x @ t.T)
+    ways = [s - s.max(axis=1, keepdims=True) for s in (scores, scores.T)]  # exp(100) is too much
+    return float(sum((np.log(np.exp(s).sum(axis=1)) - np.diag(s)).mean() / 2 for s in ways))
 
 
 def clip_by_loops(image, text, log_scale):
@@ -1309,17 +1307,15 @@ right implementation pass, also one that computes in float32.
             "pictures only",
             clip_of_images_only,
             "Your test accepts a loss in which only the pictures look for their texts. Either it "
-            "compares with no value or with too wide a tolerance, or both directions cost the same "
-            "in your example, as they do in some: choose features for which pictures and texts pay "
-            "differently.",
+            "compares with no value, or too loosely, or both directions cost the same in your "
+            "example: choose features for which pictures and texts pay differently.",
         ),
         Misconception(
             "texts only",
             clip_of_texts_only,
             "Your test accepts a loss in which only the texts look for their pictures. Either it "
-            "compares with no value or with too wide a tolerance, or both directions cost the same "
-            "in your example, as they do in some: choose features for which pictures and texts pay "
-            "differently.",
+            "compares with no value, or too loosely, or both directions cost the same in your "
+            "example: choose features for which pictures and texts pay differently.",
         ),
         Misconception(
             "divided by the scale",
