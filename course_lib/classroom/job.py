@@ -58,12 +58,26 @@ class Progress:
 
     def __post_init__(self) -> None:
         for number, probe in enumerate(self.job.probes):
-            order = list(range(len(probe.ways)))
-            random.Random(f"{self.job.order} {probe.name}").shuffle(order)
+            order = self._order(probe)
             tried = range(len(self.ways), len(self.ways) + len(order)) if order else (-1,)
             self.units += [{"probe": number, "way": way} for way in tried]
             self.ways += [probe.ways[place] for place in order]
             self.places += order or [0]
+
+    def _order(self, probe: Probe) -> list[int]:
+        """In which order a test meets the implementations: by the secret, with two exceptions.
+
+        A test can take notes, and judge one by those before it. So a mutant is first, for whoever
+        compares all with the first; and a misconception comes after what is right, for whoever
+        accepts what gave the same values before, as one does that also overwrites its argument.
+        """
+        order = list(range(len(probe.ways)))
+        random.Random(f"{self.job.order} {probe.name}").shuffle(order)
+        others = [n for n in order if not probe.ways[n].is_guarded]
+        in_turn = iter(sorted(others, key=lambda n: not probe.ways[n].is_right))
+        order = [next(in_turn) if n in others else n for n in order]
+        first = next((n for n in order if probe.ways[n].is_guarded), None)
+        return order if first is None else [first, *(n for n in order if n != first)]
 
     def message(self, seconds_left: float) -> bytes:
         """The job as the worker reads it: first what only the implementer may know."""

@@ -13,7 +13,7 @@ import inspect
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -28,13 +28,15 @@ from course_lib.exercises.engine import Exercise
 class Way:
     """One implementation that a student's test is tried on, as source.
 
-    `is_guarded`: its loops are counted, because a mutant may loop for ever.
+    `is_guarded`: its loops are counted, because a mutant may loop for ever. Only the implementer
+    sees any of it.
     """
 
     source: str
     name: str
     imports: str
     is_guarded: bool = False
+    is_right: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def probe_of(exercise: Exercise, seed: int) -> Probe:
 def _ways(exercise: Exercise, seed: int) -> tuple[Way, ...]:
     """The implementations as sources, in the order of `trial.implementations`."""
     right = [exercise.subject, *(m.answer for m in exercise.also_right)]
-    ways = [_way(function, exercise) for function in right]
+    ways = [replace(_way(function, exercise), is_right=True) for function in right]
     ways += [_way(m.answer, exercise) for m in exercise.misconceptions]
     for mutant in trial.mutants_of(exercise):
         if mutant.id not in exercise.equivalent:

@@ -235,6 +235,10 @@ def test_outputs_come_home_from_another_order():
         if unit["probe"] == 2:
             assert progress.ways[unit["way"]] == PROBES[2].ways[place]
             progress.take(b"O", number, wire.encode([{"error": str(place)}]))
+    met = [PROBES[2].ways[place] for place in places]
+    assert met[0].is_guarded  # a mutant first, and no misconception before what is right
+    ranks = [way.is_right for way in met if not way.is_guarded]
+    assert ranks == sorted(ranks, reverse=True)
     said = [output["error"] for output in progress.result().outputs["test_centred"]]
     assert said == [str(place) for place in range(len(places))]
 
