@@ -97,8 +97,8 @@ QUIZ = (
         ),
         correct=0,
         why=(
-            "And because its loss asks for it: a question about sides has one right answer, where "
-            "a caption among strangers could do without.",
+            "And if its loss asks for each step on the way: a question about sides has one right "
+            "answer, where a caption among strangers could do without. Section 6 tells how.",
             "CLIP's *vector* was never asked. The patches below it still lie where they lie; "
             "whether they say enough is to be measured.",
             "Size alone teaches nothing that no loss asks for.",
