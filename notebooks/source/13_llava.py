@@ -1076,6 +1076,11 @@ def text_of(scene, ask):
     return among[0].text if among else DESCRIBE
 
 
+# %% [markdown]
+# And what draws them, six in a row.
+
+
+# %%
 def maps_as_tiles(scene, maps, said):
     """One tile for each word of the reply, six in a row."""
     said = ["end" if word == TEMPLATE.end else word for word in said]
