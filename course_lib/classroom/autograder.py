@@ -26,8 +26,7 @@ apt-get install -y bubblewrap util-linux python3 python3-venv
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
   { echo "Python 3.11 or newer is needed: choose a newer base image, as Ubuntu 24.04"; exit 1; }
 python3 -m venv /autograder/venv
-/autograder/venv/bin/python -m pip install --extra-index-url https://download.pytorch.org/whl/cpu \\
-    -r /autograder/source/course/requirements.txt
+/autograder/venv/bin/python -m pip install -r /autograder/source/course/requirements.txt
 """
 
 RUN = """#!/usr/bin/env bash
