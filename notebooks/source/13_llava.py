@@ -29,7 +29,7 @@
 #
 # | budget | time | peak memory |
 # |---|---|---|
-# | quick | 69 s | 1833 MB |
+# | quick | 75 s | 1964 MB |
 # | full | 1,000 steps a stage on 8,000 scenes in place of 100 on 1,200; not yet measured | – |
 #
 # **Licence.** Text CC BY 4.0, code MIT. Scenes are computed; photographs come with scikit-image
