@@ -62,7 +62,7 @@ from course_lib.world.captions import captions
 from course_lib.world.grammar import SAID, the
 from course_lib.world.graph import OPPOSITE, graphs
 from course_lib.world.questions import Question, questions
-from course_lib.world.reasons import reasoned, where
+from course_lib.world.reasons import WORD, reasoned, where
 from course_lib.world.scene import Recipe, Split, sample
 
 HERE = Path(__file__).parent
@@ -88,10 +88,10 @@ NEW = 0.8  # share of the last run in the weights
 TELL, LONG, EVEN = 1500, 3250, 4250
 SIDES, PLAIN, WHERE, COMPARE, AGAIN = 6000, 7000, 9000, 11000, 15000
 EITHER = {
-    "left of": ("to the left or to the right of", "left"),
-    "right of": ("to the left or to the right of", "right"),
-    "in front of": ("in front of or behind", "front"),
-    "behind": ("in front of or behind", "behind"),
+    "left of": "to the left or to the right of",
+    "right of": "to the left or to the right of",
+    "in front of": "in front of or behind",
+    "behind": "in front of or behind",
 }
 VIEW = View(64, scale=(0.9, 1.0), flip=0.0, jitter=0.5, brightness=0.2, contrast=0.2)
 
@@ -145,10 +145,9 @@ def joined(*parts: list[list[Turn]]) -> list[list[Turn]]:
 def one_of_two(question: Question) -> Turn:
     """A question of yes or no, "is the cube behind the torus?", as one for one of two sides."""
     said = question.program[1]
-    asked, _ = EITHER[said]
     phrase = next(phrase for phrase in SAID[said] if f" {phrase} " in question.text)
     is_so = said if question.answer == "yes" else OPPOSITE[said]
-    return question.text.replace(phrase, asked, 1), EITHER[is_so][1]
+    return question.text.replace(phrase, EITHER[said], 1), WORD[is_so]
 
 
 def tokenizer() -> ByteBPE:
