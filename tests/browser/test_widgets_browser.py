@@ -59,29 +59,45 @@ WATCH = """
   window.shown = [];
   window.pressed = 0;
   document.addEventListener('keydown', (event) => { window.pressed = event.timeStamp; }, true);
-  const img = document.querySelector('.jp-OutputArea img.course-picture');
-  img?.addEventListener('load', () => {
-    const value = window.read(img);
-    requestAnimationFrame(() =>
-      window.shown.push({value, milliseconds: performance.now() - window.pressed}));
-  });
+  for (const img of document.querySelectorAll('.jp-OutputArea img.course-picture'))
+    img.addEventListener('load', () => {
+      const value = window.read(img);
+      requestAnimationFrame(() =>
+        window.shown.push({value, milliseconds: performance.now() - window.pressed}));
+    });
 }
 """
 HANDLE = ".jp-OutputArea .noUi-handle"
 SHOWS = "value => window.shown.at(-1)?.value === value"
 
 
-def value_of(page) -> int:
-    return int(float(page.get_attribute(HANDLE, "aria-valuenow")))
+# The same way to the screen without the course: ipywidgets' slider and picture, drawn beforehand.
+PLAIN = """
+import ipywidgets
+from course_lib.show.encoding import jpeg
+ready = [jpeg(draw(level)[0]) for level in range(100, 125)]
+screen = ipywidgets.Image(value=ready[0], format="jpeg")
+screen.add_class("course-picture")
+slider = ipywidgets.IntSlider(value=100, min=100, max=124)
+slider.observe(lambda change: setattr(screen, "value", ready[change["new"] - 100]), "value")
+ipywidgets.VBox([slider, screen])
+"""
+TARGET = 100  # milliseconds from key to picture, 95th percentile, on two quiet cores
+SLOWER = 1.5  # … or so many times what a picture needs that lies ready, on cores that are not quiet
 
 
-def press_and_measure(page, moves: int) -> np.ndarray:
+def value_of(page, handle: str = HANDLE) -> int:
+    return int(float(page.get_attribute(handle, "aria-valuenow")))
+
+
+def press_and_measure(page, moves: int, cell: int = 1) -> np.ndarray:
     """Milliseconds from key to picture, for each of `moves` single steps, there and back."""
-    times = []
+    handle, times = f".jp-Cell:nth-child({cell + 1}) .noUi-handle", []
+    page.focus(handle)
     for i in range(moves):
-        before = value_of(page)
-        page.keyboard.press("ArrowRight" if i % 40 < 20 else "ArrowLeft")
-        after = value_of(page)
+        before = value_of(page, handle)
+        page.keyboard.press("ArrowRight" if i < moves / 2 else "ArrowLeft")
+        after = value_of(page, handle)
         assert abs(after - before) == 1
         page.wait_for_function(SHOWS, arg=after, polling=5)
         times.append(page.evaluate("window.shown.at(-1).milliseconds"))
@@ -90,19 +106,20 @@ def press_and_measure(page, moves: int) -> np.ndarray:
 
 @pytest.mark.timing
 def test_a_slider_brings_the_right_picture_within_100_ms(lab, capsys):
-    page = lab(CODED, LIVE.format(pause=0))
+    page = lab(CODED, LIVE.format(pause=0), PLAIN)
     page.wait_for_selector(f"{HANDLE} >> visible=true")
     page.evaluate(WATCH)
-    page.focus(HANDLE)
     press_and_measure(page, 5)  # the first ones also pay for the browser's own start
     for attempt in (1, 2):  # once more on a machine that other work keeps busy
-        times = press_and_measure(page, 40)
-        median, p95 = np.median(times), np.percentile(times, 95)
+        turns = [[press_and_measure(page, 7, cell)[1:] for cell in (1, 2)] for _ in range(8)]
+        ours, plain = (np.concatenate(times) for times in zip(*turns, strict=True))
+        (median, p95), (ready, ready95) = (np.percentile(x, (50, 95)) for x in (ours, plain))
         with capsys.disabled():
-            print(f"\nslider to picture: median {median:.0f} ms, p95 {p95:.0f} ms (try {attempt})")
-        if p95 <= 100:
+            print(f"\nslider to picture: median {median:.0f} ms, p95 {p95:.0f} ms; "
+                  f"one that lies ready: {ready:.0f} ms, {ready95:.0f} ms (try {attempt})")  # fmt: skip
+        if p95 <= max(TARGET, SLOWER * ready95):
             break
-    assert p95 <= 100
+    assert p95 <= max(TARGET, SLOWER * ready95)
 
 
 @pytest.mark.timing
