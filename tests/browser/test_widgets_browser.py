@@ -115,8 +115,8 @@ def test_a_slider_brings_the_right_picture_within_100_ms(lab, capsys):
         ours, plain = (np.concatenate(times) for times in zip(*turns, strict=True))
         (median, p95), (ready, ready95) = (np.percentile(x, (50, 95)) for x in (ours, plain))
         with capsys.disabled():
-            print(f"\nslider to picture: median {median:.0f} ms, p95 {p95:.0f} ms; "
-                  f"one that lies ready: {ready:.0f} ms, {ready95:.0f} ms (try {attempt})")  # fmt: skip
+            print(f"\nslider to picture: median {median:.0f}, p95 {p95:.0f} ms (try {attempt})")
+            print(f"a picture that lies ready: median {ready:.0f}, p95 {ready95:.0f} ms")
         if p95 <= max(TARGET, SLOWER * ready95):
             break
     assert p95 <= max(TARGET, SLOWER * ready95)
