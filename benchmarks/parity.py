@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from course_lib.backbones.resnet import RESNET18, RESNET50, SMALL, ResNet
 from course_lib.backbones.vit import TINY, Config, ViT
@@ -151,12 +152,16 @@ class _MaskedLoss(mae.MAE):
         return self.loss(images, hidden.to(images.device))
 
 
-class _Told(blip.BLIP):
-    """BLIP's loss of words about pictures."""
+class _Losses(blip.BLIP):
+    """BLIP's three losses; its mismatches are the neighbours, for devices draw other ones."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         tokens = torch.arange(1, 4 * len(images) + 1, device=images.device).view(-1, 4)
-        return self.tell(self.matcher.vision.tokens(images), tokens)
+        seen = self.matcher.vision.tokens(images)
+        itc, _, _ = self.contrast(images, seen, tokens, alpha=0.4)
+        match = self.matcher.match(torch.cat([seen, seen.roll(1, 0)]), tokens.repeat(2, 1))
+        is_pair = (torch.arange(len(match), device=match.device) < len(images)).long()
+        return torch.stack([itc, cross_entropy(match, is_pair), self.tell(seen, tokens)])
 
 
 class _Shown(llava.LLaVA):
@@ -192,7 +197,7 @@ CASES: dict[str, Case] = {
     "MAE with its loss": module_case(lambda: _MaskedLoss(mae.TINY), 4, 3, 64, 64),
     "CLIP's loss": function_case(lambda a, b: clip.clip_loss(a, b, 10.0), (6, 16), (6, 16)),
     "CLIP, image tower": module_case(lambda: clip.CLIP(clip.TINY), 4, 3, 64, 64),
-    "BLIP, its loss of words": module_case(lambda: _Told(blip.TINY), 4, 3, 64, 64),
+    "BLIP, its three losses": module_case(lambda: _Losses(blip.TINY), 4, 3, 64, 64),
     "LLaVA": module_case(lambda: _Shown(llava.TINY), 4, 3, 64, 64),
     # In training, many batch norms in a row multiply any rounding a thousandfold.
     "ResNet-18": module_case(lambda: ResNet(RESNET18), 4, 3, 64, 64, train=False),

@@ -1,5 +1,6 @@
 """What holds for every test: offline, the quick budget, one thread each."""
 
+import atexit
 import hashlib
 import os
 import shutil
@@ -17,8 +18,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 os.environ.update(COURSE_BUDGET="quick", COURSE_DEVICE="cpu", HF_HUB_OFFLINE="1")
 # What lessons write goes to a folder of this run; xdist's workers share it.
-own = os.environ.get("COURSE_TEST_FOLDER") or tempfile.mkdtemp(prefix="course-tests-")
-os.environ["COURSE_TEST_FOLDER"] = own
+if "COURSE_TEST_FOLDER" not in os.environ:
+    os.environ["COURSE_TEST_FOLDER"] = tempfile.mkdtemp(prefix="course-tests-")
+    # Registered first, done last: IPython writes there once more when this process ends.
+    atexit.register(shutil.rmtree, os.environ["COURSE_TEST_FOLDER"], ignore_errors=True)
+own = os.environ["COURSE_TEST_FOLDER"]
 os.environ.update(COURSE_PASSPORT=f"{own}/passport.json", COURSE_CACHE=f"{own}/cache")
 # IPython's settings for this run: every kernel times the live pictures of the lesson that it has
 # run, and what it writes is kept for as long as the code is the same.
@@ -38,11 +42,6 @@ sys.path.insert(0, str(HERE / "closed"))
 import sitecustomize  # noqa: E402, F401  closes this process too; the interpreter may have had its own
 
 from course_lib.doctor import opencv_problem  # noqa: E402
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # the process that the workers belong to
-        shutil.rmtree(own, ignore_errors=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

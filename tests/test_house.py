@@ -24,7 +24,7 @@ FLOORS = {
     "features": 2,
     "selfsup": 2,
     "vision_language": 2,
-    "detection": 2,
+    "detection": 2,  # to come: DETR, and OWL-ViT and Grounding DINO, which read words
     "train": 2,
     "evaluate": 2,
     "show": 2,
@@ -55,7 +55,7 @@ def imported_rooms(path: Path) -> set[str]:
 
 
 def may_import(room: str, other: str) -> bool:
-    """The rule of the floors, with the two exceptions that the plan names."""
+    """A room imports itself and lower floors; a detector may also ask what a picture shows."""
     if other in TOOLS:
         return False
     if room == other or (room, other) == ("detection", "vision_language"):

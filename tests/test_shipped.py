@@ -1,10 +1,10 @@
 """Shipped checkpoints: small, with a whole card, and as good as it says when measured again."""
 
-import importlib.util
 import json
 
 import pytest
 
+from benchmarks.blip import recipe
 from course_lib.doctor import ROOT
 from course_lib.evaluate.factors import FACTORS, share_of_gap
 from course_lib.exercises.clip import ALWAYS, TOLD
@@ -27,14 +27,6 @@ PROMISED = {"vit_simclr": 0.7, "vit_dino": 0.5, "vit_mae": 0.5}
 HELPED = ("probe", "error", "error on objects", "auc", "zero-shot", "R@1", "facts", "answers")
 PROBES = [f"{factor} probe" for factor in FACTORS]
 each = pytest.mark.parametrize("name", SHIPPED)
-
-
-def recipe(name: str):
-    """The script beside a checkpoint that makes it."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def card_of(name: str) -> dict:

@@ -34,12 +34,13 @@ from torch.nn.functional import linear
 from course_lib.backbones import causal_lm_names
 from course_lib.blocks import rotary
 from course_lib.blocks.attention_masks import bidirectional, causal
+from course_lib.blocks.batches import check_ids
 from course_lib.blocks.beam_search import Beams
 from course_lib.blocks.convert import load_reference
 from course_lib.blocks.decoder_block import Block, RMSNorm, one_word
 from course_lib.blocks.decoding import Sampling, decode
 from course_lib.blocks.grouped_attention import Cache, Turns
-from course_lib.blocks.token_losses import next_token_loss
+from course_lib.blocks.token_losses import next_token_loss, over_all_words
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,8 @@ class CausalLM(nn.Module):
                 nn.init.normal_(parameter, std=0.02)
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Tokens (B, L) → their vectors (B, L, D). Raises ValueError for another shape."""
-        if tokens.ndim != 2:
-            raise ValueError(f"tokens must have shape (B, L), but {tuple(tokens.shape)} was given")
-        return self.words(tokens)
+        """Tokens (B, L) → their vectors (B, L, D). Raises ValueError for what is no word."""
+        return self.words(check_ids("tokens", tokens, self.config.vocabulary))
 
     def forward(
         self,
@@ -235,7 +234,8 @@ def train_step(
     counts = torch.ones_like(tokens, dtype=torch.bool) if is_pad is None else ~is_pad
     # Behind a pad stands a first word, which nothing predicts.
     counts = counts & counts.roll(1, dims=1)
-    return {"loss": next_token_loss(model(tokens, is_pad=is_pad), tokens, counts)}
+    loss = next_token_loss(model(tokens, is_pad=is_pad), tokens, counts)
+    return {"loss": over_all_words(loss, counts[:, 1:])}
 
 
 def from_reference(state_dict: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> CausalLM:

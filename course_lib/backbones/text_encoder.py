@@ -31,6 +31,7 @@ from course_lib.backbones import text_names
 from course_lib.blocks import attention_masks
 from course_lib.blocks.attention import Attention, KeysValues
 from course_lib.blocks.attention_cache import Cache
+from course_lib.blocks.batches import check_ids
 from course_lib.blocks.convert import load_reference
 from course_lib.blocks.mlp import MLP
 
@@ -108,13 +109,15 @@ class TextEncoder(nn.Module):
         Without segments all tokens are of segment 0. Raises ValueError for what has no embedding.
         """
         c = self.config
-        _check_numbers("tokens", tokens, c.vocabulary, tokens.shape)
+        check_ids("tokens", tokens, c.vocabulary)
         end = past + tokens.shape[1]
         if end > c.length:
             raise ValueError(f"a text may have {c.length} tokens here, but this one has {end}")
         x = self.words(tokens) + self.positions.weight[past:end]
         if segments is not None:
-            _check_numbers("segments", segments, c.segments, tokens.shape)
+            if not c.segments:
+                raise ValueError("this encoder has no segments, but some were given")
+            check_ids("segments", segments, c.segments, tokens.shape)
             x = x + self.segments(segments)
         elif c.segments:
             x = x + self.segments.weight[0]
@@ -137,7 +140,10 @@ class TextEncoder(nn.Module):
         Raises ValueError for what does not fit.
         """
         if cache is not None and not (causal and context is None and context_is_pad is None):
-            raise ValueError("a cache is for causal runs, and its context goes to new_cache")
+            got = f"causal={causal}" if not causal else "a context beside the cache"
+            raise ValueError(
+                f"a cache is for causal runs, and its context goes to new_cache; {got} was given"
+            )
         x = self.embed(tokens, segments, cache.length if cache else 0)
         may_attend = _may_attend(tokens, is_pad, causal, cache)
         may_look = cache.may_look if cache else self._may_look(context, context_is_pad, len(x))
@@ -154,7 +160,10 @@ class TextEncoder(nn.Module):
     def new_cache(
         self, context: torch.Tensor | None = None, context_is_pad: torch.Tensor | None = None
     ) -> Cache:
-        """A context (B, N, C) and its pads (B, N), or none → a cache that has read no text."""
+        """A context (B, N, C) and its pads (B, N), or none → a cache that has read no text.
+
+        Without a context the text is read alone, also by blocks that could look at one.
+        """
         if context is None:
             return Cache(may_look=self._may_look(None, context_is_pad, 0))
         may_look = self._may_look(context, context_is_pad, len(context))
@@ -196,7 +205,9 @@ class TextEncoder(nn.Module):
             if is_pad is not None:
                 raise ValueError("a context is expected with context_is_pad, but there is none")
             return None
-        if C is None or context.ndim != 3 or context.shape[::2] != (B, C):
+        if C is None:
+            raise ValueError("this encoder looks at no context (cross_width None), but got one")
+        if context.ndim != 3 or context.shape[::2] != (B, C):
             raise ValueError(
                 f"with cross_width {C} a context of shape ({B}, N, {C}) is expected, "
                 f"but {tuple(context.shape)} was given"
@@ -225,16 +236,6 @@ def _unless_pad(name: str, is_pad: torch.Tensor | None, shape: torch.Size) -> to
             f"but {is_pad.dtype} of shape {tuple(is_pad.shape)} was given"
         )
     return None if is_pad is None else attention_masks.bidirectional(is_pad)
-
-
-def _check_numbers(name: str, numbers: torch.Tensor, limit: int, shape: torch.Size) -> None:
-    """Refuse what is not for texts of this shape, or what an embedding of `limit` rows lacks."""
-    got = f"{numbers.dtype} of shape {tuple(numbers.shape)}"
-    if numbers.dtype != torch.int64 or numbers.shape != shape or len(shape) != 2 or 0 in shape:
-        raise ValueError(f"{name} must be int64 of the tokens' shape (B, L), but {got} was given")
-    if not numbers.is_meta and not 0 <= numbers.min() <= numbers.max() < limit:
-        got = f"{int(numbers.min())} to {int(numbers.max())}"
-        raise ValueError(f"{name} must be 0 to {limit - 1}, but {got} were given")
 
 
 def from_reference(

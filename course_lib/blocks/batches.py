@@ -1,4 +1,4 @@
-"""What counts as a batch of pictures for a network."""
+"""What counts as a batch for a network: of pictures, or of texts as ids."""
 
 from __future__ import annotations
 
@@ -27,3 +27,21 @@ def check_batch(images: torch.Tensor, channels: int = 3, multiple: int = 1) -> t
             f"height and width must be multiples of {multiple} pixels, but {H} × {W} was given"
         )
     return images
+
+
+def check_ids(
+    name: str, ids: torch.Tensor, limit: int, shape: torch.Size | None = None
+) -> torch.Tensor:
+    """Return `ids` if it is int64 (B, L), 0 to limit − 1, else raise ValueError in one sentence.
+
+    `shape`: that of the tokens, where `ids` go with them; `name`: what the sentence calls them.
+    """
+    shape = ids.shape if shape is None else shape
+    if ids.dtype != torch.int64 or ids.shape != shape or len(shape) != 2 or 0 in shape:
+        wanted = "the tokens' shape (B, L)" if name != "tokens" else "shape (B, L), none of them 0"
+        got = f"{ids.dtype} of shape {tuple(ids.shape)}"
+        raise ValueError(f"{name} must be int64 of {wanted}, but {got} was given")
+    if not ids.is_meta and not 0 <= ids.min() <= ids.max() < limit:
+        got = f"{int(ids.min())} to {int(ids.max())}"
+        raise ValueError(f"{name} must be 0 to {limit - 1}, but {got} were given")
+    return ids

@@ -49,7 +49,8 @@ def decode(
     With `rows` (R,), row r goes on with what was row rows[r] before: beam search drops some rows
     and doubles others, and makes B rows into B · K. `rows` None means all rows as they were.
     `end` closes a text, and fills it up to the longest; None: every text has `steps` words.
-    Raises ValueError for logits of another shape, or if no step is to be done.
+    Raises ValueError for logits of another shape, or if no step is to be done, and TypeError for
+    another `how`.
     """
     if first.ndim != 2:
         raise ValueError(f"the first logits must have shape (B, V), not {tuple(first.shape)}")
@@ -60,6 +61,8 @@ def decode(
         return cropped(texts[:, 0], end)
     if isinstance(how, Sampling):
         return _one_by_one(first, step, steps, end, lambda logits: draw(logits, how, generator))
+    if how is not None:
+        raise TypeError(f"how must be None (greedily), Sampling(…) or Beams(…), not {how!r}")
     return _one_by_one(first, step, steps, end, lambda logits: logits.argmax(dim=-1))
 
 

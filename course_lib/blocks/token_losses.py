@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import cross_entropy
 
+from course_lib.blocks.gather import mean_across
+
 
 def next_token_loss(
     logits: torch.Tensor,
@@ -38,6 +40,15 @@ def masked_lm_loss(
     chosen labels that are no words, and for types and shapes that do not fit.
     """
     return _mean(logits, labels, chosen)
+
+
+def over_all_words(loss: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """A rank's mean over its words, bool `counts` → what makes the ranks' mean one over all words.
+
+    With one process it is `loss` itself. Ranks rarely have equally many words.
+    """
+    words = counts.sum().to(torch.promote_types(loss.dtype, torch.float32))
+    return loss * (words / mean_across(words)).to(loss.dtype)
 
 
 def _mean(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,6 +25,7 @@ from course_lib.exercises.judge import agree, close
 from course_lib.exercises.probe import Output, plain, quiet, run_test
 
 SEEDS = (0, 1, 2)
+SLOW = 0.25  # seconds that a check of the solution may take: a student waits for it
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ def is_complete(exercise: Exercise) -> list[str]:
     if len(exercise.misconceptions) < 3:
         n = len(exercise.misconceptions)
         broken.append(f"at least 3 misconceptions are expected, but there are {n}")
+    if not all(hint.strip() for hint in exercise.hints):
+        broken.append("a hint is empty")
+    if exercise.minutes < 1:
+        broken.append(f"at least 1 minute is expected, but {exercise.minutes} are said")
     for m in (*exercise.misconceptions, *exercise.also_right):
         if not m.sentence.strip().endswith((".", "?", "!")):
             broken.append(f"the sentence of {m.name!r} does not end like a sentence")
@@ -100,6 +106,9 @@ def _dull_cases(exercise: Exercise) -> list[str]:
     first, again, other = (exercise.cases(seed) for seed in (0, 0, 1))
     if len(first) < 2:
         broken.append(f"at least 2 cases are expected, but there are {len(first)}")
+    for i, case in enumerate(first):
+        if any(agree(case, other, close).right for other in first[:i]):
+            broken.append(f"case {i} is one of those before it")
     for case in first:
         for name, value in case.items():
             if isinstance(value, np.ndarray) and value.size > 4 and (value == value.flat[0]).all():
@@ -121,10 +130,15 @@ def _try(exercise: Exercise, answer: Any, seed: int) -> Report:
 def solution_is_right(exercise: Exercise) -> list[str]:
     """The solution passes on every seed, and a predicted value is what `measure` measures."""
     broken = []
+    taken = []
     for seed in SEEDS:
+        began = time.process_time()
         report = _try(exercise, exercise.solution, seed)
+        taken.append(time.process_time() - began)
         if report.state != State.RIGHT:
             broken.append(f"the solution is not right on seed {seed}: {report!r}")
+    if min(taken) > SLOW:
+        broken.append(f"checking the solution takes {min(taken):.2f} s, but at most {SLOW} may be")
     if exercise.measure is not None:
         measured, told = plain(exercise.measure()), plain(exercise.solution)
         verdict = agree(measured, told, exercise.comparison)

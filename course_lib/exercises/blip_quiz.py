@@ -68,7 +68,7 @@ QUIZ = (
     ),
     Question(
         prompt="The loss of a captioner falls to 0.02 nats a word after a few hundred steps, and "
-        "what it writes is rubbish. What do you look at first?",
+        "half of what it writes is wrong. What do you look at first?",
         choices=(
             "The filter's threshold",
             "The temperature",
@@ -116,7 +116,7 @@ QUIZ = (
             "Its head is one linear layer.",
             "It *may*: each noun can look where its thing is. Whether it does is decided by the "
             "negatives that it is trained with.",
-            "Of the same captions, here.",
+            "Of fewer, here: 80,000 against 120,000.",
         ),
     ),
     Question(

@@ -163,7 +163,7 @@ stands behind the *first* end token.
             "causal mask forgotten",
             prepared_never_causal,
             "Your writer sees the words that it shall predict. Its loss will fall to nearly "
-            'nothing, and it will write rubbish: `"write"` needs the lower triangle.',
+            'nothing, and what it writes will be half wrong: `"write"` needs the lower triangle.',
         ),
         Misconception(
             "causal everywhere",

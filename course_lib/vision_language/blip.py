@@ -47,7 +47,8 @@ from course_lib.backbones import text_encoder, vit
 from course_lib.backbones.text_encoder import TextEncoder
 from course_lib.blocks.convert import load_reference
 from course_lib.blocks.ema import follow, slow_copy
-from course_lib.blocks.gather import gather, mean_across
+from course_lib.blocks.gather import gather
+from course_lib.blocks.token_losses import over_all_words
 from course_lib.vision_language import blip_names
 from course_lib.vision_language.blip_tasks import Answerer, Captioner
 from course_lib.vision_language.med import Marks, Matcher, Writer, pads, share
@@ -81,13 +82,18 @@ class Config:
         if len({*ids}) < 3 or not all(0 <= i < self.text.vocabulary for i in ids):
             below = self.text.vocabulary
             raise ValueError(f"marks must be three different ids below {below}, not {ids}")
-        if self.text.cross_width != self.vision.dim or not self.vision.class_token:
-            raise ValueError(
-                f"the text must look at tokens of width {self.vision.dim} with a class token in "
-                f"front, but cross_width is {self.text.cross_width}"
-            )
-        if self.queue < 1:
-            raise ValueError(f"the queue must have at least 1 place, not {self.queue}")
+        if (cross := self.text.cross_width) != self.vision.dim:
+            raise ValueError(f"cross_width must be the pictures' {self.vision.dim}, not {cross}")
+        if not self.vision.class_token:
+            raise ValueError("a picture is compared by its class token, but class_token is False")
+        if min(self.queue, self.dim) < 1:
+            raise ValueError(f"queue and dim must be at least 1, not {self.queue} and {self.dim}")
+        low, high = self.tau_range
+        if not 0 < low <= self.tau <= high:
+            raise ValueError(f"tau must be within its range, {low} to {high}, but it is {self.tau}")
+        for name in ("ema", "alpha", "alpha_ramp", "smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be 0 to 1, but it is {getattr(self, name)}")
 
 
 TINY = Config(
@@ -183,9 +189,8 @@ class BLIP(nn.Module):
 
     def tell(self, seen: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """LM: pictures' tokens (B, N, C), texts (B, L) → the loss of the next words."""
-        words = (~pads(tokens, self.config.marks.end)[:, 1:]).sum().to(self.log_tau.dtype)
         loss = self.writer.loss(tokens, seen, smoothing=self.config.smoothing)
-        return loss * words / mean_across(words)  # so that the ranks' mean is over all words
+        return over_all_words(loss, ~pads(tokens, self.config.marks.end)[:, 1:])
 
 
 def train_step(
@@ -194,9 +199,11 @@ def train_step(
     """Images (B, 3, H, W) and their texts (B, L) → itc, itm, lm and their sum, the loss.
 
     Also: shares of images and texts that find their partner (in the queue are no partners), the
-    share of right verdicts, and τ. The texts begin with a token that is read as "a text begins".
+    share of right verdicts, and τ. Each image needs a text that begins with a token for "begin".
     """
     (images, tokens), c = batch, model.config
+    if len(images) != len(tokens):
+        raise ValueError(f"{len(images)} images need as many texts, not {len(tokens)}")
     seen = model.matcher.vision.tokens(images)
     alpha = ramp(c.alpha, progress, c.alpha_ramp)
     itc, of_image, of_text = model.contrast(images, seen, tokens, alpha)

@@ -17,6 +17,8 @@ Differs
     course_lib.backbones.causal_lm; they are cut (course_lib.data.chat) before pictures go in.
   * The tower is frozen, always in evaluation mode; blocks behind `layer` are kept, but not run.
   * Pixels at the right and lower edge that fill no patch are cut off (SigLIP: 384 = 27 · 14 + 6).
+  * Several processes: the loss is the mean over the words of all. A batch is shared out by rows, so
+    each prompt has to show one picture then.
   * No crops of large pictures, as in LLaVA-1.5-HD. LLaVA's one-matrix projector can be trained
     here; transformers, and so `from_reference`, knows only the one of LLaVA-1.5.
 """
@@ -35,7 +37,7 @@ from course_lib.blocks.batches import check_batch
 from course_lib.blocks.beam_search import Beams
 from course_lib.blocks.convert import load_reference
 from course_lib.blocks.decoding import Sampling
-from course_lib.blocks.token_losses import next_token_loss
+from course_lib.blocks.token_losses import next_token_loss, over_all_words
 from course_lib.vision_language import llava_names
 
 Side = Literal["left", "right"]  # of a row, where its pads stand
@@ -63,7 +65,10 @@ SIGLIP_QWEN2_05B = Config(llava_names.SIGLIP_SO400M, causal_lm.QWEN2_05B, 151_64
 
 
 class LLaVA(nn.Module):
-    """M pictures and B texts → logits. L tokens of a text become S with N places for a picture."""
+    """M pictures and B texts → logits. L tokens of a text become S with N places for a picture.
+
+    A new one is in stage 2: projector and language model learn (`align`, `tune`).
+    """
 
     def __init__(self, config: Config = TINY) -> None:
         super().__init__()
@@ -82,8 +87,11 @@ class LLaVA(nn.Module):
 
     def see(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures (M, 3, H, W) → the tower's tokens, row by row, (M, N, C)."""
-        tower = self.vision
-        H, W = (s - s % tower.config.patch_size for s in check_batch(images).shape[2:])
+        tower, p = self.vision, self.vision.config.patch_size
+        H, W = (s - s % p for s in check_batch(images).shape[2:])
+        if not H * W:
+            got = " × ".join(map(str, images.shape[2:]))
+            raise ValueError(f"height and width must be at least {p} pixels, but {got} was given")
         x = tower.with_prefix(tower.embed(images[:, :, :H, :W]))
         for block in tower.blocks[: len(tower.blocks) + 1 + self.config.layer]:
             x = block(x)
@@ -157,7 +165,8 @@ class LLaVA(nn.Module):
         (B, S), T = places.shape, answers.shape[1]
         shows = gathered(tokens == self.config.image_token, places, False)
         if not (shows.sum(dim=1) * B == shows.sum()).all() or len(images) != B:
-            raise ValueError(f"each of {B} prompts must show one picture, not {len(images)} in all")
+            each = (tokens == self.config.image_token).sum(dim=1).tolist()
+            raise ValueError(f"each prompt must show one picture, but they show {each}")
         at = shows.nonzero()[:, 1].view(B, 1, 1, 1, -1)
         x = torch.cat([x, self.language.embed(answers)], dim=1)
         is_pad = torch.cat([places < 0, torch.zeros_like(answers, dtype=torch.bool)], dim=1)
@@ -175,8 +184,10 @@ def splice(
     """Tokens (B, L), is_pad bool (B, L) → for each of S places, the one it comes from, (B, S).
 
     An image token takes N places, a pad none; the places left free, all on one side, hold −1.
-    Raises ValueError for other shapes and types.
+    Raises ValueError for other shapes and types, and for another side.
     """
+    if side not in ("right", "left"):
+        raise ValueError(f"pads stand on the side right or left, not {side!r}")
     is_pad = torch.zeros_like(tokens, dtype=torch.bool) if is_pad is None else is_pad
     if tokens.ndim != 2 or is_pad.shape != tokens.shape or is_pad.dtype != torch.bool:
         got = f"{tuple(tokens.shape)} and {is_pad.dtype} {tuple(is_pad.shape)} were given"
@@ -214,11 +225,15 @@ def train_step(
     and the share of them that is the likeliest. course_lib.data.chat makes the last three.
     """
     images, tokens, is_pad, counts = batch
+    if counts.shape != tokens.shape:
+        shapes = f"{tuple(counts.shape)} for tokens of {tuple(tokens.shape)} was given"
+        raise ValueError(f"counts must have the tokens' shape, but {shapes}")
     x, places = model.embed(images, tokens, is_pad)
     logits = model.language(embeddings=x, is_pad=places < 0)
     tokens, counts = gathered(tokens, places, 0), gathered(counts, places, False)
     right = (logits[:, :-1].argmax(dim=-1) == tokens[:, 1:])[counts[:, 1:]]
-    return {"loss": next_token_loss(logits, tokens, counts), "right": right.float().mean()}
+    loss = over_all_words(next_token_loss(logits, tokens, counts), counts[:, 1:])
+    return {"loss": loss, "right": right.float().mean()}
 
 
 def from_reference(state_dict: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> LLaVA:

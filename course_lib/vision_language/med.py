@@ -176,7 +176,7 @@ class Writer(nn.Module):
         """Contexts (B, N, C) → new tokens (B, T), T ≤ steps; `how`: course_lib.blocks.decoding.
 
         A prompt (B, P) is the beginning of a text: its first token gives way to [DEC], and it has
-        no end token, else ValueError.
+        no end token, else ValueError. All are equally long: there are no pads in front of words.
         """
         if prompt is None:
             prompt = torch.zeros(len(context), 1, dtype=torch.long, device=context.device)

@@ -365,6 +365,7 @@ pick(
     strongest,
     draw_curve,
     start=3,
+    caption="Click a circle, or use the arrow keys. Right: how strongly it answers to each blur.",
     alt="The photograph with 60 keypoints; beside it the chosen one's answer against blur: a hump "
     "whose top is marked by a dashed line at the keypoint's scale.",
 )
@@ -973,6 +974,7 @@ pick(
     find,
     detail,
     start=31,
+    caption="Click a circle, or use the arrow keys. Right: patch, gradients, roses, 128 numbers.",
     alt="The photograph with 150 keypoints; beside it the chosen one's upright patch with a grid, "
     "its gradients, sixteen roses of directions, and 128 bars.",
 )

@@ -235,6 +235,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 
 def test_input_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"must be None .*, Sampling.* or Beams.*, not 'beams'"):
+        decode(torch.zeros(2, 5), lambda word, rows: torch.zeros(2, 5), 3, how="beams")
     toy = Toy(2)
     with pytest.raises(ValueError, match=r"must have shape \(B, V\), not \(2, 1, 11\)"):
         decode(toy.first()[:, None], toy.step, 3)

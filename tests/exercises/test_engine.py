@@ -832,6 +832,9 @@ def test_a_solution_that_needs_its_module_is_found_out():
     [
         ({"prompt": " "}, "the prompt is empty"),
         ({"hints": ("one",)}, "at least 2 hints"),
+        ({"hints": ("one", " ")}, "a hint is empty"),
+        ({"minutes": -3}, "at least 1 minute is expected, but -3"),
+        ({"cases": lambda seed: 2 * scaled_cases(seed)}, "case 3 is one of those before it"),
         ({"misconceptions": SCALED.misconceptions[:2]}, "at least 3 misconceptions"),
         ({"cases": lambda seed: scaled_cases(0)}, "another seed gives the same"),
         ({"cases": lambda seed: scaled_cases(None)}, "the same seed gives other cases"),
@@ -860,6 +863,11 @@ def test_a_solution_that_needs_its_module_is_found_out():
 def test_the_audit_names_a_planted_fault(changes, said):
     assert audit.audit(SCALED) == []
     assert any(said in sentence for sentence in audit.audit(dataclasses.replace(SCALED, **changes)))
+
+
+def test_the_audit_minds_how_long_a_check_takes(monkeypatch):
+    monkeypatch.setattr(audit, "SLOW", 0)
+    assert "checking the solution takes 0.0" in audit.audit(SCALED)[0]
 
 
 def test_the_audit_of_predictions_and_tests():

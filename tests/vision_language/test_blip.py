@@ -1279,12 +1279,23 @@ def test_configurations_that_do_not_fit_are_refused() -> None:
     for marks in (Marks(28, 28, 29), Marks(28, 31, 29), Marks(-1, 3, 2)):
         with pytest.raises(ValueError, match="three different ids below 31, not"):
             replace(SMALL, marks=marks)
-    with pytest.raises(ValueError, match="of width 24 with a class token in front, but"):
+    with pytest.raises(ValueError, match="cross_width must be the pictures' 24, not 20"):
         replace(SMALL, text=replace(TEXT, cross_width=20))
-    with pytest.raises(ValueError, match="of width 24 with a class token in front, but"):
+    with pytest.raises(ValueError, match="by its class token, but class_token is False"):
         replace(SMALL, vision=replace(VISION, class_token=False))
-    with pytest.raises(ValueError, match="at least 1 place, not 0"):
+    with pytest.raises(ValueError, match="at least 1, not 0 and 14"):
         replace(SMALL, queue=0)
+    for tau in (0.0, 0.9):
+        with pytest.raises(ValueError, match=f"within its range, 0.001 to 0.5, but it is {tau}"):
+            replace(SMALL, tau=tau)
+    for name in ("ema", "alpha", "alpha_ramp", "smoothing"):
+        with pytest.raises(ValueError, match=f"{name} must be 0 to 1, but it is 2"):
+            replace(SMALL, **{name: 2})
+
+
+def test_a_batch_without_a_text_for_each_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="3 images need as many texts, not 4"):
+        train_step(made(), (pictures(3), texts(4)), 0.0)
 
 
 def test_foreign_weights_are_refused() -> None:

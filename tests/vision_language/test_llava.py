@@ -2,8 +2,11 @@
 transformers' LLaVA with two towers and two language models: logits, losses, gradients, texts, maps.
 """
 
+import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +31,7 @@ from course_lib.vision_language.llava import (
     train_step,
     tune,
 )
+from tests.processes import two_ranks
 
 V, IMAGE = 41, 40
 # Widths 24 and 16, 4 × 4 = 16 patches or 2 × 3 = 6 of another picture: no two numbers alike.
@@ -246,6 +250,40 @@ def test_the_share_that_is_right_is_of_words_that_count() -> None:
     assert right >= 2
     found = train_step(model, (images, tokens, is_pad, counts), 0.5)["right"]
     assert found.item() == pytest.approx(right / 8)
+
+
+# ---------------------------------------------------------------------------------- two processes
+
+# One picture each; four words count in the first half of the batch, and two in the second.
+HALVES = [[5, 40, 7, 8, 9], [40, 12, 13, 14], [3, 18, 19, 40, 20], [40, 6]]
+COUNTED = [[0, 0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0, 1], [0, 1]]
+
+
+def step_of(own: slice) -> dict:
+    """What one process computes from its texts, with its own gradients."""
+    model = tune(made())
+    tokens, is_pad = padded(HALVES, "right")
+    counts = padded(COUNTED, "right", fill=0)[0].bool()
+    batch = pictures(4, 3, 16, 16), tokens, is_pad, counts
+    found = train_step(model, tuple(part[own] for part in batch), 0.5)
+    found["loss"].backward()
+    weights = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    return {"loss": found["loss"].item(), "weights": weights}
+
+
+def test_two_processes_have_the_loss_and_gradients_of_one(tmp_path: Path) -> None:
+    lines = ["from torch import nn", "from course_lib.backbones import causal_lm, vit"]
+    lines += ["from course_lib.vision_language.llava import Config, LLaVA, train_step, tune"]
+    lines += [f"SMALL = Config(vit.{VISION!r}, causal_lm.{LANGUAGE!r}, {IMAGE})"]
+    lines += [f"HALVES, COUNTED = {HALVES!r}, {COUNTED!r}"]
+    lines += [inspect.getsource(f) for f in (perturbed, made, pictures, padded, step_of)]
+    lines += ["state = step_of(slice(2 * rank, 2 * rank + 2))"]
+    ranks, one = two_ranks(tmp_path, "\n\n".join(lines)), step_of(slice(4))
+    mean = (ranks[0]["loss"] + ranks[1]["loss"]) / 2
+    assert mean == pytest.approx(one["loss"], rel=1e-10)
+    assert ranks[0]["weights"].keys() == one["weights"].keys()
+    for name, expected in one["weights"].items():
+        assert close(sum(part["weights"][name] for part in ranks) / 2, expected, 1e-10), name
 
 
 # ------------------------------------------------------------------------------------- invariants
@@ -727,12 +765,22 @@ def test_input_that_does_not_fit_is_refused() -> None:
         model(images, tokens[0])
     for one in (tokens, torch.tensor([[5, 6, 7], [IMAGE, 8, IMAGE]])):
         shown = pictures(int((one == IMAGE).sum()), 3, 16, 16)
-        with pytest.raises(ValueError, match="each of 2 prompts must show one picture"):
+        each = re.escape(str((one == IMAGE).sum(dim=1).tolist()))
+        with pytest.raises(ValueError, match=f"must show one picture, but they show {each}"):
             model.attention(shown, one, torch.tensor([[1], [2]]))
     with pytest.raises(TypeError, match=r"a network takes float tensors, but torch\.uint8"):
         model((images * 255).byte(), tokens)
     with pytest.raises(ValueError, match=r"must have shape \(B, 3, H, W\), but \(3, 16, 16\)"):
         model(images[0], tokens)
+    with pytest.raises(ValueError, match="at least 4 pixels, but 16 × 3 was given"):
+        model(pictures(3, 3, 16, 3), tokens)
+    with pytest.raises(ValueError, match="side right or left, not 'Left'"):
+        splice(tokens, None, IMAGE, 4, "Left")
+    one, counts = torch.tensor([[IMAGE, 8, 9]]), torch.ones(1, 2, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"counts must have the tokens' shape, but \(1, 2\) for"):
+        train_step(model, (images[:1], one, None, counts), 0.0)
+    with pytest.raises(ValueError, match="tokens must be 0 to 40, but 41 to 41 were given"):
+        model(None, torch.tensor([[V]]))
     for layer in (0, 1, -4):
         with pytest.raises(ValueError, match=f"layer must be from -3 to -1, but it is {layer}"):
             replace(SMALL, layer=layer)
