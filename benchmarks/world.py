@@ -1,13 +1,15 @@
 """Pictures of the world a second: `python -m benchmarks.world` prints the table.
 
 Each row is the best of several rounds over scenes of one to six objects. One process, and one for
-each of two cores; a round with two is compared only with the round with one beside it.
+each of two cores; a round with two is compared only with the round with one beside it. How fast a
+machine is drifts; so beside each round a *yardstick* is measured, the arithmetic of twenty plain
+passes over pictures of that size, and a guard is a multiple of it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ from course_lib.world.scene import sample
 EVERYTHING = ("rgb", "depth", "normals", "instance")
 # Size, number of scenes in a round, pictures a second that two cores must reach in RGB.
 SIZES = ((64, 1024, 2000), (128, 384, None), (224, 128, 250))
+PASSES = 20
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Row:
     want: tuple[str, ...]
     one: float
     two: float
+    gain: float  # of the round in which the second process helped most
+    yardsticks: float  # time of one picture in RGB or in everything, in those of a plain picture
     least: float | None = None  # what two must reach
 
     def __str__(self) -> str:
@@ -35,21 +40,36 @@ class Row:
         what = "everything" if self.want == EVERYTHING else ", ".join(self.want)
         return (
             f"| {self.size} | {what} | {self.one:.0f} | {self.two:.0f} | "
-            f"{self.two / self.one:.2f} | {least} |"
+            f"{self.gain:.2f} | {least} | {self.yardsticks:.1f} |"
         )
 
 
 def row(size: int, count: int, want: tuple[str, ...], least: float | None, rounds: int) -> Row:
-    """Best rates of one and two processes, in turns."""
+    """Best rates of one and two processes and of the yardstick, in turns."""
     scenes = sample(range(count))
-    best = {1: np.inf, 2: np.inf}
-    render(scenes, size, want, processes=2)  # starts the worker
-    for _ in range(rounds):
-        for processes in best:
-            started = time.perf_counter()
-            render(scenes, size, want, processes=processes)
-            best[processes] = min(best[processes], time.perf_counter() - started)
-    return Row(size, want, count / best[1], count / best[2], least)
+    runs = (
+        lambda: render(scenes, size, want, processes=1),
+        lambda: render(scenes, size, want, processes=2),
+        lambda: plain_passes(size, count),
+    )
+    runs[1]()  # starts the worker
+    seconds = np.array([[_seconds(run) for run in runs] for _ in range(rounds)])
+    one, two, plain = seconds.min(axis=0)
+    gain = (seconds[:, 0] / seconds[:, 1]).max()
+    return Row(size, want, count / one, count / two, gain, one / plain, least)
+
+
+def plain_passes(size: int, count: int) -> None:
+    """The yardstick: simple arithmetic on `count` pictures, 32 at once, float32 (32, H, W, 3)."""
+    a = np.random.default_rng(0).random((32, size, size, 3), dtype=np.float32)
+    for _ in range(PASSES * count // 32):
+        np.sqrt(np.maximum(a * a + a, a))
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def rows(rounds: int = 3) -> Iterator[Row]:
@@ -61,8 +81,8 @@ def rows(rounds: int = 3) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print the table as it grows."""
-    print("| pixels | what | one process, /s | two, /s | gain | two must reach |")
-    print("|---|---|---|---|---|---|")
+    print("| pixels | what | one process, /s | two, /s | gain | two must reach | yardsticks |")
+    print("|---|---|---|---|---|---|---|")
     for line in rows():
         print(line, flush=True)
 

@@ -454,19 +454,20 @@ def test_nothing_in_the_scenes_is_changed() -> None:
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize(("size", "count", "target"), [(64, 1024, 2000), (224, 128, 250)])
-def test_pictures_a_second_on_two_cores(size: int, count: int, target: int) -> None:
-    """A guard against falling back: 614 to 1,026 pictures/s on one core were seen on one machine.
+@pytest.mark.parametrize(("size", "count", "most"), [(64, 1024, 8), (224, 128, 4)])
+def test_pictures_a_second_on_two_cores(size: int, count: int, most: float) -> None:
+    """A guard against falling back, in plain arithmetic on the same machine at the same time.
 
-    benchmarks/README.md says what was reached of the target, in a quiet run.
+    291 to 1,026 pictures/s on one core were seen on one machine, but 2.8 to 5.0 yardsticks (1.4 to
+    3.0 at 224 pixels). benchmarks/README.md says what was reached of the target.
     """
     if workers.cores() < 2:
         pytest.skip("the promise is for two cores")
-    measured = world.row(size, count, ("rgb",), target, rounds=3)
-    if measured.two < 0.45 * target:  # another program may have taken a core: once more, longer
-        measured = world.row(size, count, ("rgb",), target, rounds=8)
-    assert measured.two >= 0.45 * target, measured
-    assert measured.two >= 1.4 * measured.one, "the second core must be worth its workers"
+    measured = world.row(size, count, ("rgb",), None, rounds=3)
+    if measured.yardsticks > most or measured.gain < 1.4:  # once more, longer
+        measured = world.row(size, count, ("rgb",), None, rounds=8)
+    assert measured.yardsticks <= most, measured
+    assert measured.gain >= 1.4, "the second core must be worth its workers"
 
 
 @pytest.mark.timing
