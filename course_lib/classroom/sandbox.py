@@ -78,6 +78,8 @@ def available() -> str:
         return f"the sandbox needs Linux with bubblewrap, and this is {platform.system()}"
     if platform.machine() not in ("x86_64", "aarch64"):
         return f"the sandbox knows x86_64 and aarch64, and this machine is {platform.machine()}"
+    if Path(sys.executable).is_relative_to("/tmp"):
+        return "the course lies in /tmp, which the sandbox hides: move its folder elsewhere"
     needed = {"bwrap": "bubblewrap"} | ({"setpriv": "util-linux"} if os.getuid() == 0 else {})
     for command, package in needed.items():
         if not shutil.which(command):

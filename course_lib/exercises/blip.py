@@ -134,6 +134,17 @@ two decimals, in nats:
             "logarithm.",
         ),
         Misconception(
+            "smoothing taken away",
+            FIRST | {"lm": 5.614},
+            "5.61 is 0.9 · ln 512. What the smoothing takes from the true word it gives to the "
+            "others, which cost just as much here.",
+        ),
+        Misconception(
+            "this notebook's words",
+            FIRST | {"lm": 5.820},
+            "5.82 is ln 337, of the words that this notebook has. Here V is 512.",
+        ),
+        Misconception(
             "smoothing added",
             FIRST | {"lm": 6.862},
             "You have added a tenth for the smoothing. The smoothed target is still a "
@@ -209,7 +220,7 @@ the `queue` · the `temperature` τ · the match `head`.
         ),
     ),
     hints=(
-        "Two of them are computed without a gradient: the slow copy's features.",
+        "Two of them come from the slow copy, which computes under `no_grad`.",
         "Which of them does `itc` not contain at all?",
     ),
 )

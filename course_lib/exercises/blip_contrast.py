@@ -277,6 +277,16 @@ def contrast_of_the_slow(image, slow_image, slow_text, queue, tau, alpha):
     return _plain(slow_image @ np.concatenate([slow_text, queue]).T / tau)
 
 
+def contrast_truth_set(image, slow_image, slow_text, queue, tau, alpha):
+    candidates, rows = np.concatenate([slow_text, queue]), np.arange(len(image))
+    opinion = np.exp(slow_image @ candidates.T / tau)
+    targets = alpha * opinion / opinion.sum(axis=1, keepdims=True)
+    targets[rows, rows] = 1
+    logits = image @ candidates.T / tau
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return -(targets * log_p).sum(axis=1).mean()
+
+
 def contrast_without_own(image, slow_image, slow_text, queue, tau, alpha):
     logits = image @ np.concatenate([slow_text, queue]).T / tau
     e = np.exp(logits)
@@ -301,6 +311,17 @@ are of that kind.)
     stub=soft_contrast,
     cases=hard_contrast_cases,
     misconceptions=(
+        Misconception(
+            "nothing taken out",
+            soft_contrast,
+            "The slow encoder's opinion is still in your targets, with the weight alpha.",
+        ),
+        Misconception(
+            "the truth set, the opinion kept",
+            contrast_truth_set,
+            "Your partner has 1, but the opinion is still there in all other places: your targets "
+            "sum to more than 1.",
+        ),
         Misconception(
             "queue gone too",
             contrast_without_queue,

@@ -13,7 +13,8 @@ def kept_captions(web, written, least):
     """Which of two captions of each picture remain for the next training.
 
     web, written: (N,), the probability that the caption of the web, and the one that was written,
-    matches its picture → (rows (M,) of the pictures, is it written? bool (M,)); the web's first
+    matches its picture; least: what it must be above
+    → (rows (M,) of the pictures, is it written? bool (M,)); the web's first
     """
     both = np.concatenate([web, written])
     keep = both > least
@@ -72,6 +73,11 @@ def kept_better_of_two(web, written, least):
 
 def kept_as_replacement(web, written, least):
     return _of(len(web), web > least, (written > least) & ~(web > least))
+
+
+def kept_if_either(web, written, least):
+    either = (web > least) | (written > least)
+    return _of(len(web), either, either)
 
 
 def kept_both_or_none(web, written, least):
@@ -168,6 +174,12 @@ the written ones of 0 and 1: rows **0, 2, 0, 1**, written **False, False, True, 
             kept_as_replacement,
             "In yours a written caption is kept only if that of the web was thrown out. Each is "
             "judged for itself.",
+        ),
+        Misconception(
+            "both if either matches",
+            kept_if_either,
+            "You keep both captions of a picture if *one* of them matches. Each is judged for "
+            "itself.",
         ),
         Misconception(
             "both or none",

@@ -76,6 +76,11 @@ def negative_not_renewed(logits, same):
     return np.where(same, 0, _softmax(logits) + 1e-4)
 
 
+def negative_renewed_by_column(logits, same):
+    weights = np.where(same, 0, _softmax(logits) + 1e-4)
+    return weights / weights.sum(axis=0)
+
+
 def negative_without_floor(logits, same):
     return _drawn(_softmax(logits), same)
 
@@ -193,10 +198,16 @@ floor and without the first 0, 0.3001, 0.1001; divided by their sum: 0, **0.7498
             "Your rows lack what the positives had: divide by the sum once more.",
         ),
         Misconception(
+            "divided by the sums of columns",
+            negative_renewed_by_column,
+            "At the end you divide by the sums of the *columns*. Each row is to sum to 1: "
+            "`axis=1, keepdims=True`.",
+        ),
+        Misconception(
             "no floor",
             negative_without_floor,
-            "The 0.0001 is missing. Early in the training a softmax may be sharp and wrong; what "
-            "it gives 0 would never be met.",
+            "The 0.0001 is missing, or stands where it changes nothing, as in the logits. Where "
+            "the comparison is very sure, what the softmax gives nearly 0 would never be met.",
         ),
         Misconception(
             "floor for the positives too",

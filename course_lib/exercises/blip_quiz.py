@@ -36,7 +36,7 @@ QUIZ = (
         ),
     ),
     Question(
-        prompt="A filter keeps a caption that leaves an object out. Has it erred?",
+        prompt="A filter keeps a caption that leaves an object out. Is the caption *false*?",
         choices=(
             "No: all that the caption says is so; that it says too little is another question",
             "Yes: a caption must name everything",

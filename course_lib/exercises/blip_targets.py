@@ -24,7 +24,7 @@ def soft_targets(slow_logits, alpha, first):
 def soft_targets_cases(seed):
     rng = np.random.default_rng(seed)
     cases = []
-    for b, m, alpha, first in [(3, 11, 0.4, 0), (2, 9, 0.15, 2), (4, 13, 0.7, 4)]:
+    for b, m, alpha, first in [(2, 9, 0.15, 2), (3, 11, 0.4, 0), (4, 13, 0.7, 4)]:
         slow_logits = 1.5 * rng.normal(size=(b, m))
         cases.append({"slow_logits": slow_logits, "alpha": alpha, "first": first})
     return cases
@@ -118,6 +118,12 @@ def soft_without_softmax(slow_logits, alpha, first):
     return targets
 
 
+def soft_not_divided(slow_logits, alpha, first):
+    targets, rows = alpha * np.exp(slow_logits), np.arange(len(slow_logits))
+    targets[rows, first + rows] += 1 - alpha
+    return targets
+
+
 def soft_partner_replaced(slow_logits, alpha, first):
     targets, rows = alpha * _opinion(slow_logits), np.arange(len(slow_logits))
     targets[rows, first + rows] = 1 - alpha
@@ -150,8 +156,8 @@ it is 0.3, 0.1, 0.1; the partner, column 1, gets the other half: **0.3, 0.6, 0.1
         Misconception(
             "does not sum to one",
             soft_not_one,
-            "Your rows sum to 1 + alpha: the partner's share is 1 − alpha, not 1. A target that is "
-            "no distribution has no loss at which the network could rest.",
+            "Your rows sum to 1 + alpha: the partner's share is 1 − alpha, not 1. So the truth "
+            "outweighs the opinion more than alpha says.",
         ),
         Misconception(
             "the whole opinion",
@@ -232,6 +238,11 @@ it is 0.3, 0.1, 0.1; the partner, column 1, gets the other half: **0.3, 0.6, 0.1
             "logits for probabilities",
             soft_without_softmax,
             "You mix the logits themselves; take their softmax first.",
+        ),
+        Misconception(
+            "not divided by the sum",
+            soft_not_divided,
+            "Your exp(logits) are not divided by their sum: a softmax is a distribution.",
         ),
         Misconception(
             "partner's opinion lost",

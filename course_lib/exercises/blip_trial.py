@@ -60,6 +60,14 @@ def soft_always_four_tenths(slow_logits, alpha, first):
     return soft_targets(slow_logits, 0.4, first)
 
 
+def soft_rest_evenly(slow_logits, alpha, first):
+    right, rows = soft_targets(slow_logits, alpha, first), np.arange(len(slow_logits))
+    own = right[rows, first + rows]
+    targets = np.repeat((1 - own[:, None]) / (right.shape[1] - 1), right.shape[1], axis=1)
+    targets[rows, first + rows] = own
+    return targets
+
+
 def soft_in_float32(slow_logits, alpha, first):
     return soft_targets(slow_logits.astype(np.float32), np.float32(alpha), first)
 
@@ -81,9 +89,9 @@ TEST_SOFT_TARGETS = Exercise(
 With wrong targets the loss still falls, towards something else. Write a test that calls
 `soft_targets(slow_logits, alpha, first)` (the function of this lesson's exercise) with numbers that
 **you** choose, NumPy arrays (B, M), and asserts what a right one returns. Choose a `first` that is
-not 0, two values of `alpha` that are not one half, and more candidates than two batches. Assert
-also that the argument is left as it was. Every right implementation must pass, also one that
-computes in float32.
+not 0, two values of `alpha` between 0 and 1 that are not one half, and more candidates than two
+batches (M > 2B). Assert also that the argument is left as it was. Every right implementation must
+pass, also one that computes in float32.
 """,
     solution=test_soft_targets,
     subject=soft_targets,
@@ -137,7 +145,7 @@ computes in float32.
             "one partner for all",
             soft_one_column,
             "Your test accepts targets in which all rows have one partner: give it two rows or "
-            "more.",
+            "more, and compare all of them.",
         ),
         Misconception(
             "softmax over the rows",
@@ -147,13 +155,20 @@ computes in float32.
         Misconception(
             "softmax over everything",
             soft_over_everything,
-            "Your test accepts a softmax over the whole matrix: give it two rows or more.",
+            "Your test accepts a softmax over the whole matrix: give it two rows or more, and "
+            "compare each entry to 1e-5, `np.abs(got - expected)`.",
         ),
         Misconception(
             "shared alike",
             soft_shared_alike,
             "Your test accepts a function that never looks at the logits and gives all candidates "
             "the same part of alpha: choose logits that differ within a row.",
+        ),
+        Misconception(
+            "the rest spread evenly",
+            soft_rest_evenly,
+            "Your test accepts targets that are right for the partner and give all others the "
+            "same: compare every candidate.",
         ),
         Misconception(
             "opinion of one",
@@ -176,7 +191,8 @@ computes in float32.
         Misconception(
             "in float32",
             soft_in_float32,
-            "one that computes in float32, which rounds in the seventh digit. Allow 1e-5.",
+            "one that computes in float32, which rounds in the seventh digit. Allow 1e-5, ask "
+            "for no dtype, and take logits between −5 and 5.",
         ),
         Misconception(
             "by matrices",

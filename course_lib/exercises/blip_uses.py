@@ -168,8 +168,8 @@ stands behind the *first* end token.
         Misconception(
             "causal everywhere",
             prepared_always_causal,
-            "Your readers look back only. Then the first place, from which the verdict is read, "
-            'has seen nothing but the mark: only `"write"` is causal.',
+            "Your readers look back only. Then the first place, which is what a text is "
+            'compared or judged by, has seen no word: only `"write"` is causal.',
         ),
         Misconception(
             "marks exchanged",
@@ -180,8 +180,8 @@ stands behind the *first* end token.
         Misconception(
             "marks forgotten",
             prepared_without_mark,
-            "Your first token always stays. The layers are shared, so only the mark tells a text "
-            "that is read with a picture from one that is written.",
+            "Your first token always stays. The mark tells the layers that are shared what the "
+            "text is for; without it they would have to guess it.",
         ),
         Misconception(
             "mark in front",

@@ -22,6 +22,9 @@ STILL_FAULTY = (
 ONLY_RETURNS = "Your test returns a verdict and asserts nothing: write `assert` in front of it."
 ALSO_RETURNS = "Your test returns a verdict, which nobody reads: write `assert` in front of it."
 ASSERTS_NOTHING = "Your test asserts nothing yet."
+ACCEPTS_ALL = (
+    "Your test accepts everything: call the function, and assert what a right one returns."
+)
 EACH_ENTRY = (
     "`==` of two arrays gives an array, one answer an entry, and `assert` wants one for all: ask "
     "`np.array_equal` or `np.allclose`."
@@ -196,6 +199,8 @@ def _assess_test(exercise: Exercise, outputs: Sequence[Output], seed: int) -> Re
         return report(State.WRONG, 0.0, "", ASSERTS_NOTHING)
     if len(outputs) < len(tried):
         return report(State.ERROR, score, summary, details=(MISSING,))
+    if len(missed) == len(wrong) > 1:
+        return report(State.WRONG, score, summary, ACCEPTS_ALL)
     first = _first_named(exercise, [item for item, _ in missed])
     return report(State.WRONG, score, summary, first.sentence, first.misconception)
 

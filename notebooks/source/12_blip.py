@@ -250,7 +250,7 @@ for name, network in NETWORKS.items():
 # %% [markdown]
 # Nearly all facts are right, and dealt to other pictures the same captions are worth as little as one said of everything: so
 # it is the picture that they tell. Yet only three captions in four are right to the last word: one of twelve facts is
-# soon wrong. An untrained network is worse than chance, for it says no captions at all.
+# soon wrong. An untrained network is worse than chance, for it hardly says a whole caption.
 #
 # ### Who asked before
 #
@@ -406,7 +406,7 @@ live(
 # ## 3 · Three losses
 #
 # **ITC**, the comparison. Picture feature $f_i$, candidates $c_j$: the texts of the batch and a queue of $Q$ older
-# ones, all of a *slow* encoder; temperature $\tau$. With $p_i = \text{softmax}_j(f_i \cdot c_j / \tau)$ and soft
+# ones, all of a *slow* encoder; temperature $\tau$, learned as in CLIP. With $p_i = \text{softmax}_j(f_i \cdot c_j / \tau)$ and soft
 # targets $q_i$,
 #
 # $$\mathcal L_{\text{itc}} = -\frac1B \sum_i \sum_{j=1}^{B+Q} q_{ij} \log p_{ij}, \qquad
@@ -701,8 +701,8 @@ panels(drawn, xlabel="step", ylabel="loss", chance=naive, ylim=None,
        "lm falls steeply with both, and lower with true captions.")  # fmt: skip
 
 # %% [markdown]
-# Dotted: for ITC what one pays to whom all candidates are alike, $\ln(48 + 192) = 5.48$; for ITM what one pays who
-# always answers the share of pairs, one third: 0.64; for LM what one pays to whom all tokens are alike, $\ln V = 5.8$.
+# Dotted: for ITC the loss of a network that finds all candidates alike, $\ln(48 + 192) = 5.48$; for ITM what one pays who
+# always answers the share of pairs, one third: 0.64; for LM that of one to which all tokens are alike, $\ln V = 5.8$.
 # (ITC begins far *above* its line: a newborn network does not find all alike, its features lie close together, and for
 # four steps the queue holds random ones. And the dealt one dips *below* it without knowing a pair, and then comes back:
 # probably texts of the batch can at first be told from those of the queue.) The **LM** falls with dealt captions, too,
@@ -1095,7 +1095,8 @@ def kept_captions(web, written, least):
     """Which of two captions of each picture remain for the next training.
 
     web, written: (N,), the probability that the caption of the web, and the one that was written,
-    matches its picture → (rows (M,) of the pictures, is it written? bool (M,)); the web's first
+    matches its picture; least: what it must be above
+    → (rows (M,) of the pictures, is it written? bool (M,)); the web's first
     """
     raise NotImplementedError  # replace this line
 
@@ -1328,10 +1329,10 @@ else:
 #
 # ## Recap
 #
-# | part | what for | without it | shown |
+# | part | what for | without it | shown here in |
 # |---|---|---|---|
-# | two self-attentions, the rest shared | read and write with one network | sharing all costs accuracy; sharing nothing only adds weights | paper |
-# | marks [ENC], [DEC] | what a text is for | shared layers cannot know | – |
+# | two self-attentions, the rest shared | read and write with one network | sharing all costs accuracy; sharing nothing only adds weights | – (paper) |
+# | marks [ENC], [DEC] | what a text is for | shared layers must guess | – |
 # | slow copy, queue | many strangers for a small batch | features that no longer fit | – |
 # | soft targets | a second right answer | punished for being right | by hand, 3 |
 # | hard negatives, never the positive | a match head that has more to learn | it learns what differs most, and little more | 5 |

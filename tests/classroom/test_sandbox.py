@@ -98,6 +98,10 @@ def test_what_is_missing_is_said_with_its_cure(monkeypatch):
     monkeypatch.setattr(sandbox.shutil, "which", lambda _: None)
     assert sandbox.available() == "`bwrap` is missing: install it with `apt install bubblewrap`"
     sandbox.available.cache_clear()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sandbox.sys, "executable", "/tmp/course/.venv/bin/python")
+        assert "lies in /tmp, which the sandbox hides" in sandbox.available()
+    sandbox.available.cache_clear()
     monkeypatch.setattr(sandbox.sys, "platform", "darwin")
     assert sandbox.available().startswith("the sandbox needs Linux with bubblewrap")
     sandbox.available.cache_clear()

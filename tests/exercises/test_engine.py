@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from course_lib.exercises import audit, cells, engine, ledger, render, start
+from course_lib.exercises import audit, blip, cells, engine, ledger, render, start
 from course_lib.exercises.engine import (
     RIGHT,
     Exercise,
@@ -863,6 +863,17 @@ def test_a_solution_that_needs_its_module_is_found_out():
 def test_the_audit_names_a_planted_fault(changes, said):
     assert audit.audit(SCALED) == []
     assert any(said in sentence for sentence in audit.audit(dataclasses.replace(SCALED, **changes)))
+
+
+def test_a_test_that_calls_nothing_is_told_so():
+    def test_soft_targets(soft_targets):
+        assert 1 + 1 == 2
+
+    report = check(blip.TEST_SOFT_TARGETS, test_soft_targets)
+    assert report.state == State.WRONG
+    assert report.sentence == (
+        "Your test accepts everything: call the function, and assert what a right one returns."
+    )
 
 
 def test_the_audit_minds_how_long_a_check_takes(monkeypatch):
