@@ -35,6 +35,10 @@ def blindfold_cases(seed):
     return cases
 
 
+def blind_to_nothing(pictures, which):
+    return np.stack([pictures[i] for i in which])
+
+
 def blind_black(pictures, which):
     return np.zeros((len(which), *pictures.shape[1:]))
 
@@ -150,6 +154,11 @@ little.
     stub=with_pictures,
     cases=blindfold_cases,
     misconceptions=(
+        Misconception(
+            "nothing changed",
+            blind_to_nothing,
+            "Every question is still shown its own picture.",
+        ),
         Misconception(
             "black",
             blind_black,

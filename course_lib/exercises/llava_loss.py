@@ -153,6 +153,10 @@ def answer_over_the_places(logits, tokens, counts):
     return -_log_p_of(logits, tokens, counts).sum() / len(logits)
 
 
+def answer_over_the_others(logits, tokens, counts):
+    return -_log_p_of(logits, tokens, counts).sum() / (len(tokens) - 1)
+
+
 def answer_one_by_one(logits, tokens, counts):
     return -_log_p_of(logits, tokens, counts)
 
@@ -186,7 +190,8 @@ ANSWER_LOSS = Exercise(
     importance=5,
     minutes=12,
     prompt="""
-A text of L tokens, one of which is the image token. The language model has read S places, for the
+A text of L tokens, one of which is the image token (which one, you need not know: S − L tells all).
+The language model has read S places, for the
 image token has become N patches, S = L − 1 + N. At each **place** it gives logits (V numbers) for
 what stands at the **next place**. `counts` (L,) says which **tokens** count; all of these stand
 behind the picture. Return the mean of −log p over the tokens that count, p by a softmax over the V
@@ -212,8 +217,8 @@ at place 3.
         Misconception(
             "picture forgotten",
             answer_as_if_no_picture,
-            "You take logits as if the text had kept its length: your answers are compared with "
-            "what the model foretells among the patches. Behind the picture all places are moved.",
+            "You take logits as if the text had kept its length, so each answer is held against "
+            "another place, near the picture a patch. Behind it all places are moved by N − 1.",
         ),
         Misconception(
             "neither shift",
@@ -325,6 +330,11 @@ at place 3.
             answer_over_the_steps,
             "The right sum, but divided by the S − 1 places that have a next one. Divide by "
             "the tokens that count, `counts.sum()`.",
+        ),
+        Misconception(
+            "divided by the other tokens",
+            answer_over_the_others,
+            "The right sum, but divided by L − 1. Divide by the tokens that count, `counts.sum()`.",
         ),
         Misconception(
             "divided by the places",

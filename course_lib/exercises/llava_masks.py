@@ -146,6 +146,29 @@ def counted_fixed_marks(tokens: np.ndarray, assistant: int, end: int) -> np.ndar
     return counted_by_sums(tokens, ASSISTANT, END)
 
 
+def counted_fixed_assistant(tokens: np.ndarray, assistant: int, end: int) -> np.ndarray:
+    return counted_by_sums(tokens, ASSISTANT, end)
+
+
+def counted_fixed_end(tokens: np.ndarray, assistant: int, end: int) -> np.ndarray:
+    return counted_by_sums(tokens, assistant, END)
+
+
+def counted_question_end(tokens: np.ndarray, assistant: int, end: int) -> np.ndarray:
+    """The replies' words, and in place of each reply's `end` the one before its mark."""
+    found = counted_by_sums(tokens, assistant, end) & (tokens != end)
+    marks = np.flatnonzero(tokens == assistant)
+    found[marks - 1] = True
+    return found
+
+
+def counted_two_each(tokens: np.ndarray, assistant: int, end: int) -> np.ndarray:
+    found = np.zeros(len(tokens), bool)
+    for mark in np.flatnonzero(tokens == assistant):
+        found[mark + 1 : mark + 3] = True
+    return found
+
+
 def counted_as_labels(tokens: np.ndarray, assistant: int, end: int) -> np.ndarray:
     return np.where(counted_by_sums(tokens, assistant, end), tokens, -100)
 
@@ -305,8 +328,8 @@ MISTAKES = (
     Misconception(
         "more marks than ends",
         counted_more_marks_than_ends,
-        "Nothing counts in yours. What the user says has an `end`, too: the first mark does not go "
-        "with the first `end`, and there are never more marks than ends.",
+        "Nothing counts in yours. Take the first `end` *behind* the mark, for what the user says "
+        "has one, too; and count its place from the start of the row, not from the mark.",
     ),
     Misconception(
         "behind odd ends",
@@ -323,7 +346,7 @@ MISTAKES = (
     Misconception(
         "marks fixed",
         counted_fixed_marks,
-        "Your function knows the marks of the example, 2 and 3, and no others: take "
+        "Your function has 2 or 3, the marks of the example, in place of an argument: take "
         "`assistant` and `end`.",
     ),
     Misconception(

@@ -24,7 +24,7 @@ def spliced(tokens, words, patches, image_token):
 def spliced_cases(seed):
     rng = np.random.default_rng(seed)
     cases = []
-    for L, N, D, at, mark in [(6, 3, 2, 2, 8), (5, 4, 3, 1, 3), (7, 2, 4, 4, 0)]:
+    for L, N, D, at, mark in [(6, 3, 2, 2, 8), (5, 4, 3, 1, 3), (7, 2, 4, 4, 0), (4, 3, 2, 3, 5)]:
         tokens, V = rng.permutation(8)[:L], 9
         tokens[tokens == mark] = V - 1
         tokens[at] = mark

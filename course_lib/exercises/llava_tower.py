@@ -151,8 +151,8 @@ whole block.)
         Misconception(
             "normalised all the same",
             tower_penultimate_normalised,
-            "The right block, but normalised: the last norm belongs to the tower's own head, "
-            "whose block you have left out.",
+            "The right block, but you still normalise: that norm was trained for what comes out of "
+            "the *last* block.",
         ),
         Misconception(
             "two blocks too few",

@@ -11,6 +11,8 @@ from course_lib.exercises.llava_masks import (
     counted_and_pads,
     counted_by_sums,
     counted_first_reply,
+    counted_fixed_assistant,
+    counted_fixed_end,
     counted_fixed_marks,
     counted_from_the_first,
     counted_last_end_lost,
@@ -18,6 +20,8 @@ from course_lib.exercises.llava_masks import (
     counted_no_pads,
     counted_one_early,
     counted_one_late,
+    counted_question_end,
+    counted_two_each,
     counted_with_mark,
     counted_without_end,
 )
@@ -71,9 +75,9 @@ TEST_COUNTED = Exercise(
 A mask that counts a token too many or too few never fails: the loss falls, and weeks later somebody
 wonders why the model does not stop, or asks itself questions. Write the test. It calls
 `counted(tokens, assistant, end)` (of the exercise above) on a conversation that **you** make up and
-asserts which tokens count: more than one turn, words, marks and pads, and another set of marks as
-well. Assert that the ids are left as they were. It must let every right implementation pass, also
-one that returns a list.
+asserts which tokens count: more than one turn, a reply of more than one word, marks and pads, and
+another set of marks as well. Assert that the ids are left as they were. It must let every right
+implementation pass, also one that returns a list (which the check above would not).
 """,
     solution=test_counted,
     subject=counted,
@@ -141,6 +145,30 @@ one that returns a list.
             counted_fixed_marks,
             "Your test accepts a function that knows only one set of marks: call it a second time "
             "with others.",
+        ),
+        Misconception(
+            "assistant's mark fixed",
+            counted_fixed_assistant,
+            "Your test accepts a function in which 2 stands in place of `assistant`: change both "
+            "marks in the second call, and assert all that counts.",
+        ),
+        Misconception(
+            "end mark fixed",
+            counted_fixed_end,
+            "Your test accepts a function in which 3 stands in place of `end`: change both marks "
+            "in the second call, and assert all that counts.",
+        ),
+        Misconception(
+            "the question's end in place of the reply's",
+            counted_question_end,
+            "Your test accepts a mask that counts the `end` of a question in place of the reply's: "
+            "assert *where* it counts.",
+        ),
+        Misconception(
+            "two tokens of each reply",
+            counted_two_each,
+            "Your test accepts a mask that counts two tokens behind each mark: let a reply have "
+            "two words or more.",
         ),
         Misconception(
             "arguments overwritten",

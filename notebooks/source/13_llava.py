@@ -232,7 +232,8 @@ live(chat_box, scene=(0, 47, 1, 3), question=first_line, shown=list(SHOWN),
 
 # %% [markdown]
 # And your photograph? It has never seen one: its world has tables and solids, eight colours, and some sixty words. It
-# will answer all the same, **out of the only pieces that it has**, even if they make no word. Watch how sure it sounds.
+# will answer all the same, **out of the only pieces that it has**, even if they make no word. It never says
+# that it does not know.
 # Which questions does it get
 # right by what is really in the picture, if any?
 
@@ -576,9 +577,8 @@ for name, network in {"untrained": untrained, "trained": model}.items():
 
 # %% [markdown]
 # For the untrained network it is nearly the same, about $\ln 409$, with pads less. For the trained one they are
-# 0.1 to 10.1, and only the first is about what it was taught. What a user will ask it has never had to tell. And had one
-# trained it on another of the four, its
-# curve would have fallen as well: **nobody sees a wrong mask in a curve.** (Pads can only be counted by hiding that they are
+# 0.1 to 10.1, and only the first two are about what it was taught. What a user will ask it has never had to tell. And had
+# one trained it on another of the four, its curve would have fallen as well: **nobody sees a wrong mask in a curve.** (Pads can only be counted by hiding that they are
 # pads, as was done here: `splice` takes them out.)
 
 # %% [markdown]
@@ -744,7 +744,8 @@ print(f"{'chance':16}" + "".join(f"{max(n) / sum(n):11.2f}" for n in often))
 # Chance is the most frequent answer of its kind. Read it line by line:
 #
 # * **A new projector** leaves the language model with noise, and **dealt pictures** with nothing to go by: look which
-#   columns of these two are at chance.
+#   columns of these two are no better than chance. (Some are worse: wrong answers that vary are right less often than the
+#   most frequent one, always said.)
 # * **Stage 1** has learned from tags alone, and answers questions: what it learned was no answers but a *translation*.
 # * **Relations** come back with the rest in stage 1, though no tag speaks of any: how to compare two places the language
 #   model still knew, and it needed only to see them. Section 6 comes back to that.
@@ -785,7 +786,7 @@ check(ex.BLINDFOLD, blindfold)
 # %% [markdown]
 # Second, a habit that hides behind good numbers. While this lesson was being made, a prototype answered
 # questions about colour far above chance, far above blind, and had understood **nothing of the question**: it named the
-# colour of *some* object. What gives it away?
+# colour of *some* object. What gives it away? (First the shares; the answer stands below.)
 
 # %%
 ex.SHORTCUT.box()
@@ -1481,8 +1482,8 @@ def dino_looks(i):
 
 
 # %% [markdown]
-# Read it from the top: places; places that are found again; what a probe can read out; where DINO looked; the names that
-# fit; the answers. The truth stands in the first line.
+# Read it from the top: places; places that are found again; where DINO looked; what a probe can read out; the names that
+# fit; what BLIP and LLaVA say. The truth stands under the first tile.
 
 
 # %%
@@ -1550,14 +1551,14 @@ for name, shares in KNOWS.items():
     print(f"{name:20}" + "".join(f"{share:10.2f}" for share in shares))
 
 # %% [markdown]
-# The probes were *told* the four words, with labels, for each network anew; LLaVA says them in a sentence. Compare the line
+# The probes were *told* the four words, with labels, for each network anew; LLaVA says them. Compare the line
 # of its own eye, BLIP: what that does not know LLaVA cannot say. (BLIP "untrained" has CLIP's convolutions already, hence its
 # 1.00. And it is not one race: CLIP, BLIP and LLaVA had 80,000 scenes and sentences that name these very factors; SimCLR, DINO
 # and MAE fewer scenes, and no words.) SIFT, SURF and BRIEF have no line here: they have no words,
 # and nobody would ask them for any.
 
 # %% [markdown]
-# **What has been gained, and what was given up?** SIFT knows a hundred places to the fraction of a pixel, and finds them
+# **What has been gained, and what was given up?** SIFT knows dozens to hundreds of places to the fraction of a pixel, and finds them
 # again from another side; it could not tell you that there is a cube. The learned networks tell the cube, and have lost
 # the pixel: ask LLaVA *where* exactly an edge runs, and it has sixteen patches to answer from. Nothing on this way simply
 # became better. Each step **kept something else of the picture**, and left the rest: that was the question of lesson 00.
