@@ -21,7 +21,7 @@ HEAD = """# Speed
 
 `make bench` writes this file. Only ratios mean anything on another machine: these are two cores
 of a shared machine, whose speed drifts from hour to hour: the world's pictures of 64 pixels were
-once drawn at 1,957 a second by two cores, twice as fast as here. SimCLR's training on real
+drawn at 1,957 a second by two cores one day, and at 984 on another. SimCLR's training on real
 pictures takes three quarters of an hour, and stands apart: [CIFAR.md](CIFAR.md).
 So does what BLIP's filter and its hard negatives are worth: [BLIP.md](BLIP.md).
 And so does grading a class beside nbgrader, which is installed apart: [CLASSROOM.md](CLASSROOM.md).

@@ -13,7 +13,7 @@ import select
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +42,10 @@ class Shell(InteractiveShell):
 
     def showsyntaxerror(self, *_: Any, **__: Any) -> None:
         """Nobody reads it either."""
+
+    def _tee(self, channel: str) -> AbstractContextManager:
+        """IPython keeps all that is printed, here nobody: endless output costs time, no memory."""
+        return nullcontext()
 
     def enable_gui(self, gui: str | None = None) -> None:
         """There is no window: plots are drawn into memory."""

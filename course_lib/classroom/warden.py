@@ -111,7 +111,7 @@ class Warden:
     def _over_a_limit(self) -> str:
         if sockets() > MOST_SOCKETS:
             return f"more than {MOST_SOCKETS} sockets are open"
-        if self._holds_too_much():
+        if memory_mb(self.desk) > self.limits["memory_mb"]:
             return "memory"
         make_way(self.desk)
         now = time.monotonic()
@@ -134,14 +134,6 @@ class Warden:
                 return ""
             return "time"
         return ""
-
-    def _holds_too_much(self) -> bool:
-        """At two looks: a process that is just ending shows pages in common as its own."""
-        for _ in range(2):
-            if memory_mb(self.desk) <= self.limits["memory_mb"]:
-                return False
-            time.sleep(LOOK)
-        return True
 
     def _dead(self) -> str:
         """Also takes in the orphans of the namespace, which become this process's children."""

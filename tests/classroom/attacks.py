@@ -312,9 +312,8 @@ HOGS = dict(
     memory_without_a_leader=Attack(first=ZOMBIE, notes="cell 2 (used more|ran out)"),
     sockets=Attack(first=SOCKETS, notes="cell 2 (was stopped: more than 512 sockets|ran out)"),
     output=Attack(first="print('x' * 30_000_000)"),
-    endless_output=Attack(
-        first="while True: print('x' * 10_000)", notes="cell 2 (used more|ran out)"
-    ),
+    much_output=Attack(first="for i in range(600): print(f'{i:09}' * 2**17)"),
+    endless_output=Attack(first="while True: print('x' * 10_000)", notes="cell 2 ran out of time"),
 )
 LOOPS = dict(
     loop=Attack(first="while True: pass", notes=r"cell 2 ran out of time \(4 s\)"),

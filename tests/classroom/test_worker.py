@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from course_lib.classroom import implementer, pool, probes, sandbox, warden, wire
+from course_lib.classroom import implementer, pool, probes, sandbox, wire
 from course_lib.classroom.assignment import load, names
 from course_lib.classroom.job import Progress
 from course_lib.classroom.pool import Job, Limits, Pool, Worker, WorkerError, run_one
@@ -335,10 +335,10 @@ def test_words_of_the_desk_count_once_and_in_order():
     out = os.open(os.devnull, os.O_WRONLY)
 
     def said(*words):
-        watching = Warden(0, 0, out, job, lambda _: None)
+        warden = Warden(0, 0, out, job, lambda _: None)
         for letter, number in words:
-            watching._take(letter, number, b"x")
-        return watching.place, watching.number
+            warden._take(letter, number, b"x")
+        return warden.place, warden.number
 
     assert said((b"C", 0), (b"E", 0), (b"C", 2)) == ("cell", 2)
     assert said((b"C", 3), (b"P", 1), (b"O", 1), (b"D", 0)) == ("end", 1)
@@ -349,18 +349,6 @@ def test_words_of_the_desk_count_once_and_in_order():
         with pytest.raises(wire.WireError):
             said(*words)
     os.close(out)
-
-
-@pytest.mark.parametrize(
-    ("looks", "why"), [((900, 250), ""), ((700, 900), ""), ((900, 900), "memory")]
-)
-def test_too_much_memory_is_too_much_at_two_looks(looks, why, monkeypatch):
-    """A process that is just ending shows for a moment what it shared as its own."""
-    job = {"limits": vars(SHORT), "cells": [0], "units": [], "seconds_left": 9}
-    job |= {"skipped_cells": [], "skipped_units": []}
-    seen = iter(looks)
-    monkeypatch.setattr(warden, "memory_mb", lambda desk: next(seen))
-    assert Warden(0, 0, 0, job, lambda _: None)._over_a_limit() == why
 
 
 @pytest.mark.parametrize("name", names())
